@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: ISC
+# postern's build.  An archive a row of the design; a row may use the rows
+# above it only, and `make arrows` proves that by linking each row on its own.
+
+B	?= build
+CC	?= cc
+CFLAGS	?= -O2 -g
+PREFIX	?= /usr
+LIBEXECDIR ?= $(PREFIX)/libexec/postern
+MANDIR	?= $(PREFIX)/share/man
+UNITDIR	?= $(PREFIX)/lib/systemd/system
+MULTIARCH := $(shell $(CC) -print-multiarch)
+VERSION	= 0.1
+
+WARN	= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	  -Wswitch-enum -Wvla -Werror
+CPP_OWN	= -I. -D_GNU_SOURCE -DPOSTERN_VERSION='"$(VERSION)"' \
+	  -DPOSTERN_LIBEXECDIR='"$(LIBEXECDIR)"' \
+	  $(shell pkg-config --cflags libbsd-overlay)
+HARDEN	= -fstack-protector-strong -fPIE
+LDHARD	= -pie -Wl,-z,relro,-z,now
+
+ifdef SANITIZE
+HARDEN	+= -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	   -fno-omit-frame-pointer -DPOSTERN_SANITIZE
+LDHARD	+= -fsanitize=address,undefined
+else
+HARDEN	+= -D_FORTIFY_SOURCE=2
+endif
+
+# BoringSSL: Debian's, or any installed one by `make BORINGSSL=PREFIX`.
+ifdef BORINGSSL
+BSSL_CPP = -isystem $(BORINGSSL)/include
+ifneq ($(wildcard $(BORINGSSL)/lib/libssl.so),)
+BSSL_LIB = -L$(BORINGSSL)/lib -Wl,-rpath,$(BORINGSSL)/lib -lssl -lcrypto
+else
+BSSL_LIB = $(BORINGSSL)/lib/libssl.a $(BORINGSSL)/lib/libcrypto.a -lstdc++ \
+	   -lpthread
+endif
+else
+BSSL_CPP = -isystem /usr/include/android
+BSSL_DIR = /usr/lib/$(MULTIARCH)/android
+BSSL_LIB = -L$(BSSL_DIR) -Wl,-rpath,$(BSSL_DIR) -lssl -lcrypto
+endif
+
+# A line a file; `make Q=` shows whole commands.
+Q	?= @
+
+# The rows, lowest first.
+ROW1	= $(wildcard proxy/base/*.c proxy/smtp/*.c) $(wildcard netfilter/origin.c)
+ROW2	= $(wildcard proxy/tls/*.c) $(wildcard proxy/policy/dns*.c) \
+	  $(filter-out %_process.c,$(wildcard certs/*.c))
+ROW3	= $(wildcard proxy/config*.c \
+	  proxy/policy/blocks.c proxy/policy/decide.c proxy/policy/decision.c \
+	  proxy/session/verdict.c proxy/session/verdict_cache.c)
+ROW4	= $(wildcard proxy/session/client_leg.c proxy/session/server_leg.c \
+	  proxy/session/stream.c)
+ROW6	= $(wildcard proxy/*/*_process.c netfilter/*_process.c \
+	  certs/*_process.c proxy/policy/asker.c \
+	  proxy/policy/mx_lookup.c proxy/policy/server_names.c)
+ROW5	= $(filter-out $(ROW3) $(ROW4) $(ROW6),$(wildcard proxy/session/*.c))
+ROW7	= $(filter-out $(ROW3),$(wildcard proxy/*.c)) \
+	  $(wildcard netfilter/rules*.c netfilter/route*.c)
+
+LIB_ROW1 = -levent_core -lbsd -lseccomp -lidn2
+LIB_ROW2 = $(BSSL_LIB) -lunbound
+LIB_ROW3 =
+LIB_ROW7 = -lnftables -lmnl
+
+obj	= $(patsubst %.c,$(B)/%.o,$(1))
+row	= $(B)/row$(1).a
+ROWS	= 1 2 3 4 5 6 7
+
+PROGRAMS = $(B)/postern $(B)/postern-relay $(B)/postern-policy
+
+all: $(PROGRAMS)
+
+# What each program links is what its jail must allow: nothing else is on
+# these lines.
+$(B)/postern: $(B)/proxy/main.o $(foreach r,7 3 2 1,$(call row,$(r)))
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIB_ROW7) $(LIB_ROW3) \
+	    $(BSSL_LIB) $(LIB_ROW1)
+$(B)/postern-relay: $(B)/proxy/session/relay_process.o \
+    $(foreach r,5 4 3 2 1,$(call row,$(r)))
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(BSSL_LIB) $(LIB_ROW1)
+# libunbound brings the whole of libevent: one copy of it, not two.
+$(B)/postern-policy: $(B)/proxy/policy/policy_process.o \
+    $(foreach r,6 3 2 1,$(call row,$(r)))
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ -lunbound \
+	    $(LIB_ROW1:-levent_core=-levent)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	$(Q)$(CC) -std=gnu17 $(CPP_OWN) $(BSSL_CPP) $(WARN) $(HARDEN) $(CFLAGS) \
+	    -MMD -MP -c -o $@ $<
+
+define row_rule
+$(call row,$(1)): $(call obj,$(filter-out proxy/main.c %_process.c,$(ROW$(1))))
+	@rm -f $$@
+	ar rcsD $$@ $$^
+endef
+$(foreach r,$(ROWS),$(eval $(call row_rule,$(r))))
+
+ALL_LIBS = $(foreach r,$(ROWS),$(LIB_ROW$(r)))
+
+# Unit tests: one program a tested source, cmocka.
+UNIT	= $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(foreach r,7 6 5 4 3 2 1,$(call row,$(r)))
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $< -Wl,--start-group \
+	    $(filter %.a,$^) -Wl,--end-group $(ALL_LIBS) -lcmocka
+.SECONDARY: $(patsubst %,%.o,$(UNIT))
+
+# The certificates that the tests of certs/ judge.
+TEST_CERTS = $(abspath $(B))/tests/unit/certs
+$(TEST_CERTS)/made: tests/unit/make_certs.py
+	/usr/bin/python3 $< $(@D)
+	@touch $@
+$(B)/tests/unit/%.o: CPP_OWN += -DTEST_CERTS='"$(TEST_CERTS)"'
+$(patsubst %,$(B)/tests/unit/test_%,store verify): | $(TEST_CERTS)/made
+$(B)/tests/fuzz/fuzz_chain.corpus: $(TEST_CERTS)/made
+	@mkdir -p $@
+	cp $(TEST_CERTS)/seeds/* $@
+
+# Programs that the end-to-end tests run beside postern's own.
+TOOLS	= $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/*.c))
+$(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(foreach r,7 3 2 1,$(call row,$(r)))
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $< -Wl,--start-group \
+	    $(filter %.a,$^) -Wl,--end-group $(ALL_LIBS)
+.SECONDARY: $(patsubst %,%.o,$(TOOLS))
+
+unit: $(UNIT)
+	@set -e; for t in $(UNIT); do echo "== $${t##*/}"; $$t; done
+
+# The user that the children run as is the administrator's to create, and
+# `postern run` says how where it is missing.
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXECDIR) \
+	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man5 \
+	    $(DESTDIR)$(UNITDIR)
+	install -m 755 $(B)/postern $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 $(B)/postern-relay $(B)/postern-policy \
+	    $(DESTDIR)$(LIBEXECDIR)
+	install -m 644 proxy/postern.8 $(DESTDIR)$(MANDIR)/man8
+	install -m 644 proxy/postern.conf.5 $(DESTDIR)$(MANDIR)/man5
+	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' scripts/postern.service \
+	    >$(DESTDIR)$(UNITDIR)/postern.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/postern.service
+
+clean:
+	rm -rf build build-*
+
+# build/lab holds whole Debian systems.
+-include $(shell find $(B) -path '*/lab' -prune -o -name '*.d' -print 2>/dev/null)
+
+.PHONY: all unit install clean
+.DELETE_ON_ERROR:
+
+# Fuzzers: one program a parser, clang's libFuzzer over a sanitized build of
+# the rows.  What one finds is left beside it; its corpus grows run by run.
+SECONDS_EACH ?= 5
+FUZZERS	= $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(foreach r,$(ROWS),$(call row,$(r)))
+	$(CC) $(LDHARD) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< \
+	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(ALL_LIBS)
+.SECONDARY: $(patsubst %,%.o,$(FUZZERS))
+
+run-fuzzers: $(FUZZERS) | $(B)/tests/fuzz/fuzz_chain.corpus
+	@for f in $(FUZZERS); do \
+	    mkdir -p $$f.corpus; \
+	    $$f -max_total_time=$(SECONDS_EACH) -artifact_prefix=$$f. \
+	        -print_final_stats=1 $$f.corpus >$$f.log 2>&1 || \
+	        { cat $$f.log; exit 1; }; \
+	    echo "$${f##*/}: $$(grep number_of_executed $$f.log)"; \
+	done
+
+fuzz:
+	$(MAKE) B=$(B)-fuzz CC=clang SANITIZE=1 \
+	    CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' run-fuzzers
+
+.PHONY: fuzz run-fuzzers
+
+# Real mail servers, clients and scripted villains around the real programs,
+# in network namespaces; as root.
+e2e: all
+	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B -m pytest -q \
+	    $(or $(T),tests/e2e)
+
+demo:
+	@scripts/demo
+
+check:
+	scripts/deps
+	$(MAKE) all
+	$(MAKE) unit
+	$(MAKE) e2e
+
+# All of it again under AddressSanitizer and UBSan.
+sanitize:
+	scripts/deps
+	$(MAKE) B=build-sanitize SANITIZE=1 CFLAGS='-O1 -g' unit
+	$(MAKE) B=build-sanitize SANITIZE=1 CFLAGS='-O1 -g' e2e
+
+LINT	= $(shell git ls-files -co --exclude-standard '*.c')
+lint:
+	scripts/deps build lint
+	clang-format --dry-run -Werror $(LINT) \
+	    $(shell git ls-files -co --exclude-standard '*.h')
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+	    --enable=warning,performance,portability -j2 -I. $(LINT)
+	echo $(LINT) | xargs -n 8 -P 2 clang-tidy --quiet
+	shellcheck scripts/deps scripts/demo scripts/lab .ci/run
+
+.PHONY: e2e demo check sanitize lint
