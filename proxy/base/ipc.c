@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One packet, one message: a header of type (u16), length of the whole (u16)
+ * and id (u32), then the fields; every number is in network byte order, so
+ * that no field's alignment matters.  This file owns the socket, the queue for
+ * a slow peer and the life of every descriptor that passes; what messages mean
+ * is the handlers' business.
+ */
+
+#include "proxy/base/ipc.h"
+
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "proxy/base/log.h"
+
+#define HEADER_LEN	8
+#define PEER_MAX	64 /* characters of a peer's name in the log */
+#define BATCH_MAX	64 /* messages a turn, so that others get theirs */
+
+/* A message that waits for room in the socket. */
+struct waiting {
+	TAILQ_ENTRY(waiting) link;
+	size_t	fd_count;
+	int	fds[IPC_FDS_MAX]; /* owned */
+	size_t	len;
+	uint8_t	packet[];
+};
+
+struct ipc_channel {
+	int fd;			/* owned */
+	char peer[PEER_MAX];
+	const struct ipc_row *rows; /* borrowed */
+	bool *is_used;		/* owned; of each row, for `once` */
+	void (*closed)(void *, struct ipc_channel *, const char *);
+	void *arg;		/* borrowed */
+	struct event *readable;	/* owned, as are the next two */
+	struct event *writable;
+	struct event *failed;	/* calls closed, from the loop */
+	const char *why;	/* static; not NULL: the channel has failed */
+	bool is_in_handler;
+	bool is_freed;		/* in a handler: memory goes when it returns */
+	TAILQ_HEAD(, waiting) queue;
+	size_t queue_len;
+};
+
+static void
+close_fds(const int *fds, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (fds[i] != -1)
+			close(fds[i]);
+}
+
+/* Encoding. */
+
+static void
+store(uint8_t *out, uint64_t value, size_t len)
+{
+	while (len-- > 0) {
+		out[len] = (uint8_t)value;
+		value >>= 8;
+	}
+}
+
+static uint64_t
+load(const uint8_t *in, size_t len)
+{
+	uint64_t value = 0;
+
+	while (len-- > 0)
+		value = value << 8 | *in++;
+	return value;
+}
+
+void
+ipc_compose(struct ipc_message *message, uint16_t type, uint32_t id)
+{
+	message->type = type;
+	message->id = id;
+	message->len = 0;
+	message->is_bad = false;
+	message->fd_count = 0;
+}
+
+static uint8_t *
+append(struct ipc_message *message, size_t len)
+{
+	uint8_t *end = message->data + message->len;
+
+	if (message->is_bad ||
+	    len > IPC_MESSAGE_MAX - HEADER_LEN - message->len) {
+		message->is_bad = true;
+		return NULL;
+	}
+	message->len += len;
+	return end;
+}
+
+static void
+put_number(struct ipc_message *message, uint64_t value, size_t len)
+{
+	uint8_t *out = append(message, len);
+
+	if (out != NULL)
+		store(out, value, len);
+}
+
+void
+ipc_put_u8(struct ipc_message *message, uint8_t value)
+{
+	put_number(message, value, 1);
+}
+
+void
+ipc_put_u16(struct ipc_message *message, uint16_t value)
+{
+	put_number(message, value, 2);
+}
+
+void
+ipc_put_u32(struct ipc_message *message, uint32_t value)
+{
+	put_number(message, value, 4);
+}
+
+void
+ipc_put_u64(struct ipc_message *message, uint64_t value)
+{
+	put_number(message, value, 8);
+}
+
+void
+ipc_put_mem(struct ipc_message *message, const void *data, size_t len)
+{
+	uint8_t *out;
+
+	/* What two bytes cannot say does not fit a message either. */
+	put_number(message, len, 2);
+	if ((out = append(message, len)) != NULL && len > 0)
+		memcpy(out, data, len);
+}
+
+void
+ipc_put_str(struct ipc_message *message, const char *text)
+{
+	ipc_put_mem(message, text, strlen(text));
+}
+
+void
+ipc_put_fd(struct ipc_message *message, int fd)
+{
+	if (fd == -1 || message->fd_count == IPC_FDS_MAX) {
+		message->is_bad = true;
+		return;
+	}
+	message->fds[message->fd_count++] = fd;
+}
+
+/* Decoding. */
+
+static const uint8_t *
+take(struct ipc_reader *reader, size_t len)
+{
+	const uint8_t *at = reader->data + reader->pos;
+
+	if (reader->is_bad || len > reader->len - reader->pos) {
+		reader->is_bad = true;
+		return NULL;
+	}
+	reader->pos += len;
+	return at;
+}
+
+static uint64_t
+get_number(struct ipc_reader *reader, size_t len)
+{
+	const uint8_t *at = take(reader, len);
+
+	return at == NULL ? 0 : load(at, len);
+}
+
+uint8_t
+ipc_get_u8(struct ipc_reader *reader)
+{
+	return (uint8_t)get_number(reader, 1);
+}
+
+uint16_t
+ipc_get_u16(struct ipc_reader *reader)
+{
+	return (uint16_t)get_number(reader, 2);
+}
+
+uint32_t
+ipc_get_u32(struct ipc_reader *reader)
+{
+	return (uint32_t)get_number(reader, 4);
+}
+
+uint64_t
+ipc_get_u64(struct ipc_reader *reader)
+{
+	return get_number(reader, 8);
+}
+
+const void *
+ipc_get_mem(struct ipc_reader *reader, size_t *len)
+{
+	size_t wanted = get_number(reader, 2);
+	const uint8_t *at = take(reader, wanted);
+
+	*len = at == NULL ? 0 : wanted;
+	return at == NULL ? "" : (const void *)at;
+}
+
+void
+ipc_get_str(struct ipc_reader *reader, char *out, size_t size)
+{
+	size_t len;
+	const char *at = ipc_get_mem(reader, &len);
+
+	if (len >= size || memchr(at, '\0', len) != NULL) {
+		reader->is_bad = true;
+		len = 0;
+	}
+	if (size == 0)
+		return;
+	memcpy(out, at, len);
+	out[len] = '\0';
+}
+
+int
+ipc_get_fd(struct ipc_reader *reader)
+{
+	int fd;
+
+	if (reader->is_bad || reader->fd_pos == reader->fd_count) {
+		reader->is_bad = true;
+		return -1;
+	}
+	fd = reader->fds[reader->fd_pos];
+	reader->fds[reader->fd_pos++] = -1;
+	return fd;
+}
+
+int
+ipc_end(const struct ipc_reader *reader)
+{
+	return !reader->is_bad && reader->pos == reader->len &&
+	    reader->fd_pos == reader->fd_count ? 0 : -1;
+}
+
+/* The queue. */
+
+static void
+waiting_free(struct ipc_channel *channel, struct waiting *waiting)
+{
+	TAILQ_REMOVE(&channel->queue, waiting, link);
+	channel->queue_len--;
+	close_fds(waiting->fds, waiting->fd_count);
+	free(waiting);
+}
+
+static void
+queue_clear(struct ipc_channel *channel)
+{
+	struct waiting *waiting;
+
+	while ((waiting = TAILQ_FIRST(&channel->queue)) != NULL)
+		waiting_free(channel, waiting);
+}
+
+/*
+ * The channel is of no more use.  Its owner learns it from the loop, where no
+ * caller up the stack can still hold the channel.
+ */
+static void
+fail(struct ipc_channel *channel, const char *why)
+{
+	if (channel->why != NULL)
+		return;
+	channel->why = why;
+	event_del(channel->readable);
+	event_del(channel->writable);
+	queue_clear(channel);
+	event_active(channel->failed, EV_TIMEOUT, 0);
+}
+
+static void
+on_failed(evutil_socket_t fd, short events, void *arg)
+{
+	struct ipc_channel *channel = arg;
+
+	(void)fd;
+	(void)events;
+	channel->closed(channel->arg, channel, channel->why);
+}
+
+/* Sending. */
+
+static int
+transmit(int fd, struct iovec *iov, size_t iov_count, const int *fds,
+    size_t fd_count)
+{
+	union {
+		struct cmsghdr align;
+		uint8_t bytes[CMSG_SPACE(sizeof(int) * IPC_FDS_MAX)];
+	} control;
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = iov_count };
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+	if (fd_count > 0) {
+		memset(&control, 0, sizeof(control));
+		msg.msg_control = &control;
+		msg.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
+		cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
+		memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * fd_count);
+	}
+	do
+		n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n == -1 && errno == EINTR);
+	return n == -1 ? -1 : 0;
+}
+
+static int
+transmit_waiting(int fd, struct waiting *waiting)
+{
+	struct iovec iov = { waiting->packet, waiting->len };
+
+	return transmit(fd, &iov, 1, waiting->fds, waiting->fd_count);
+}
+
+static void
+on_writable(evutil_socket_t fd, short events, void *arg)
+{
+	struct ipc_channel *channel = arg;
+	struct waiting *waiting;
+	int i;
+
+	(void)events;
+	for (i = 0; i < BATCH_MAX; i++) {
+		if ((waiting = TAILQ_FIRST(&channel->queue)) == NULL)
+			return;
+		if (transmit_waiting(fd, waiting) == -1)
+			break;
+		waiting_free(channel, waiting);
+	}
+	if (i < BATCH_MAX && (errno == EPIPE || errno == ECONNRESET)) {
+		/* The peer's last words are read before its end is told. */
+		queue_clear(channel);
+		return;
+	}
+	if ((i < BATCH_MAX && errno != EAGAIN) ||
+	    (!TAILQ_EMPTY(&channel->queue) &&
+		event_add(channel->writable, NULL) == -1)) {
+		log_warn("%s: a message could not be sent", channel->peer);
+		fail(channel, "a message could not be sent");
+	}
+}
+
+static int
+enqueue(struct ipc_channel *channel, const struct ipc_message *message,
+    const uint8_t *header)
+{
+	size_t len = HEADER_LEN + message->len;
+	struct waiting *waiting;
+	int saved;
+
+	if (channel->queue_len == IPC_QUEUE_MAX) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	if ((waiting = malloc(sizeof(*waiting) + len)) == NULL)
+		return -1;
+	waiting->fd_count = 0;
+	while (waiting->fd_count < message->fd_count) {
+		int fd = fcntl(message->fds[waiting->fd_count],
+		    F_DUPFD_CLOEXEC, 0);
+
+		if (fd == -1)
+			goto out;
+		waiting->fds[waiting->fd_count++] = fd;
+	}
+	if (event_add(channel->writable, NULL) == -1) {
+		errno = ENOMEM;
+		goto out;
+	}
+	waiting->len = len;
+	memcpy(waiting->packet, header, HEADER_LEN);
+	memcpy(waiting->packet + HEADER_LEN, message->data, message->len);
+	TAILQ_INSERT_TAIL(&channel->queue, waiting, link);
+	channel->queue_len++;
+	return 0;
+out:
+	saved = errno;
+	close_fds(waiting->fds, waiting->fd_count);
+	free(waiting);
+	errno = saved;
+	return -1;
+}
+
+int
+ipc_send(struct ipc_channel *channel, const struct ipc_message *message)
+{
+	uint8_t header[HEADER_LEN];
+	struct iovec iov[2] = {
+		{ header, sizeof(header) },
+		{ (void *)(uintptr_t)message->data, message->len },
+	};
+
+	if (message->is_bad) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	if (channel->why != NULL) {
+		errno = EPIPE;
+		return -1;
+	}
+	store(header, message->type, 2);
+	store(header + 2, HEADER_LEN + message->len, 2);
+	store(header + 4, message->id, 4);
+	if (!TAILQ_EMPTY(&channel->queue))
+		return enqueue(channel, message, header);
+	if (transmit(channel->fd, iov, 2, message->fds, message->fd_count) ==
+	    0)
+		return 0;
+	return errno == EAGAIN ? enqueue(channel, message, header) : -1;
+}
+
+/* Receiving. */
+
+/* Takes up every descriptor that came; -1 where there are too many. */
+static int
+collect_fds(struct msghdr *msg, struct ipc_reader *reader)
+{
+	struct cmsghdr *cmsg;
+	size_t i, count;
+	int fd, ret = 0;
+
+	for (cmsg = CMSG_FIRSTHDR(msg); cmsg != NULL;
+	     cmsg = CMSG_NXTHDR(msg, cmsg)) {
+		if (cmsg->cmsg_level != SOL_SOCKET ||
+		    cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (i = 0; i < count; i++) {
+			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int),
+			    sizeof(int));
+			if (reader->fd_count < IPC_FDS_MAX) {
+				reader->fds[reader->fd_count++] = fd;
+			} else {
+				close(fd);
+				ret = -1;
+			}
+		}
+	}
+	return ret;
+}
+
+static int
+read_header(struct ipc_reader *reader, const uint8_t *packet, size_t len)
+{
+	if (len < HEADER_LEN || load(packet + 2, 2) != len)
+		return -1;
+	reader->type = (uint16_t)load(packet, 2);
+	reader->id = (uint32_t)load(packet + 4, 4);
+	reader->data = packet + HEADER_LEN;
+	reader->len = len - HEADER_LEN;
+	return 0;
+}
+
+static void
+dispatch(struct ipc_channel *channel, struct ipc_reader *reader)
+{
+	const struct ipc_row *row = channel->rows;
+	bool *is_used = channel->is_used;
+	int ret;
+
+	for (; row->handler != NULL && row->type != reader->type; row++)
+		is_used++;
+	if (row->handler == NULL || (row->once && *is_used)) {
+		log_warnx("%s: message %u is not allowed", channel->peer,
+		    reader->type);
+		fail(channel, "a message that is not allowed");
+		return;
+	}
+	*is_used = true;
+	channel->is_in_handler = true;
+	ret = row->handler(channel->arg, channel, reader);
+	channel->is_in_handler = false;
+	if (ret == -1 && !channel->is_freed) {
+		log_warnx("%s: bad %s message", channel->peer, row->name);
+		fail(channel, "a bad message");
+	}
+}
+
+/* Returns whether there may be more to read. */
+static bool
+receive(struct ipc_channel *channel)
+{
+	uint8_t packet[IPC_MESSAGE_MAX];
+	union {
+		struct cmsghdr align;
+		uint8_t bytes[CMSG_SPACE(sizeof(int) * IPC_FDS_MAX)];
+	} control;
+	struct iovec iov = { packet, sizeof(packet) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control) };
+	struct ipc_reader reader = { 0 };
+	ssize_t n;
+	int fds_ret;
+
+	n = recvmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n == -1 && errno == EAGAIN)
+		return false;
+	/* ECONNRESET comes once, before what the peer said last. */
+	if (n == -1 && (errno == EINTR || errno == ECONNRESET))
+		return true;
+	if (n == -1) {
+		log_warn("%s: recvmsg", channel->peer);
+		fail(channel, "cannot receive");
+		return false;
+	}
+	fds_ret = collect_fds(&msg, &reader);
+	if (n == 0)
+		fail(channel, "closed by the peer");
+	else if (fds_ret == -1 ||
+	    (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
+	    read_header(&reader, packet, (size_t)n) == -1) {
+		log_warnx("%s: a truncated or malformed message",
+		    channel->peer);
+		fail(channel, "a truncated or malformed message");
+	} else
+		dispatch(channel, &reader);
+	close_fds(reader.fds, reader.fd_count);
+	return channel->why == NULL && !channel->is_freed;
+}
+
+static void
+on_readable(evutil_socket_t fd, short events, void *arg)
+{
+	struct ipc_channel *channel = arg;
+	int i;
+
+	(void)fd;
+	(void)events;
+	for (i = 0; i < BATCH_MAX && receive(channel); i++)
+		continue;
+	if (channel->is_freed)
+		free(channel);
+}
+
+/* The life of a channel. */
+
+static size_t
+row_count(const struct ipc_row *rows)
+{
+	size_t count = 0;
+
+	while (rows[count].handler != NULL)
+		count++;
+	return count;
+}
+
+/* All but the channel's own memory and its descriptor. */
+static void
+release(struct ipc_channel *channel)
+{
+	if (channel->readable != NULL)
+		event_free(channel->readable);
+	if (channel->writable != NULL)
+		event_free(channel->writable);
+	if (channel->failed != NULL)
+		event_free(channel->failed);
+	queue_clear(channel);
+	free(channel->is_used);
+}
+
+struct ipc_channel *
+ipc_channel_new(struct event_base *base, int fd, const char *peer,
+    const struct ipc_row *rows,
+    void (*closed)(void *, struct ipc_channel *, const char *), void *arg)
+{
+	struct ipc_channel *channel;
+	int flags;
+
+	if ((flags = fcntl(fd, F_GETFL)) == -1 ||
+	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
+	    (channel = calloc(1, sizeof(*channel))) == NULL)
+		return NULL;
+	TAILQ_INIT(&channel->queue);
+	channel->fd = fd;
+	strlcpy(channel->peer, peer, sizeof(channel->peer));
+	channel->rows = rows;
+	channel->closed = closed;
+	channel->arg = arg;
+	/* One more, so that an empty table is no special case. */
+	channel->is_used = calloc(row_count(rows) + 1, sizeof(bool));
+	channel->readable = event_new(base, fd, EV_READ | EV_PERSIST,
+	    on_readable, channel);
+	channel->writable = event_new(base, fd, EV_WRITE, on_writable,
+	    channel);
+	channel->failed = event_new(base, -1, 0, on_failed, channel);
+	if (channel->is_used == NULL || channel->readable == NULL ||
+	    channel->writable == NULL || channel->failed == NULL ||
+	    event_add(channel->readable, NULL) == -1) {
+		release(channel);
+		free(channel);
+		errno = ENOMEM;
+		return NULL;
+	}
+	return channel;
+}
+
+void
+ipc_channel_free(struct ipc_channel *channel)
+{
+	if (channel == NULL)
+		return;
+	release(channel);
+	close(channel->fd);
+	if (channel->is_in_handler)
+		channel->is_freed = true;
+	else
+		free(channel);
+}
+
+int
+ipc_channel_fd(const struct ipc_channel *channel)
+{
+	return channel->fd;
+}
+
+int
+ipc_pair(int fds[2])
+{
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds);
+}
