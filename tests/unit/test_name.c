@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: ISC */
+/* Which names match, and which never do. */
+
+#include "certs/name.h"
+
+#include <openssl/bytestring.h>
+#include <openssl/mem.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define LABEL_63                                                               \
+	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define HOST_251                                                               \
+	LABEL_63 "." LABEL_63 "." LABEL_63                                     \
+		 ".aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static void
+test_hosts(void **state)
+{
+	static const char *const good[] = {"a", "mx.example.org",
+	    "mx.example.org.", "MX.EXAMPLE.ORG", "xn--bcher-kva.example",
+	    "_dmarc.example", "1.example", "192.0.2.1.example", "a.0xg.b1",
+	    "192.0.2.x", LABEL_63 ".org", HOST_251, HOST_251 ".b",
+	    HOST_251 ".b."};
+	static const char *const bad[] = {"", ".", "..", ".a", "a..b", "a..",
+	    "*", "*.example.org", "a.*.org", "m*.example.org", "a b", "a/b",
+	    "b\xc3\xbc" "cher.example", "192.0.2.1", "192.0.2.1.", "127.1",
+	    "1", "0x7f.1", "a.0x7f", "0x", "a.0X1", "a.123", "::1", "[::1]",
+	    "2001:db8::1", "a\n", "a\x7f", "a" LABEL_63 ".org",
+	    HOST_251 ".bc"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_true(name_is_host(good[i]));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_false(name_is_host(bad[i]));
+		/* What may not be asked for matches not even itself. */
+		assert_false(name_matches((const uint8_t *)bad[i],
+		    strlen(bad[i]), bad[i]));
+	}
+}
+
+static void
+test_matches(void **state)
+{
+	static const struct {
+		const char *san, *host;
+		bool matches;
+	} rows[] = {
+		{"mx.example.org", "mx.example.org", true},
+		{"MX.example.ORG", "mx.EXAMPLE.org", true},
+		{"mx.example.org.", "mx.example.org", true},
+		{"mx.example.org", "mx.example.org.", true},
+		{"mx.example.org.", "mx.example.org.", true},
+		{"localhost", "localhost", true},
+		{"mx.example.org..", "mx.example.org", false},
+		{".mx.example.org", "mx.example.org", false},
+		{"example.org", "mx.example.org", false},
+		{"mx.example.org", "example.org", false},
+		{"amx.example.org", "mx.example.org", false},
+		{"mx.example.org ", "mx.example.org", false},
+		{"", "mx.example.org", false},
+		{".", "mx.example.org", false},
+		{"*.example.org", "mx.example.org", true},
+		{"*.Example.Org.", "mx.example.org", true},
+		{"*.example.org", "xn--bcher-kva.example.org", true},
+		{"*.example.org", "example.org", false},
+		{"*.example.org", "a.mx.example.org", false},
+		{"*.example.org", ".example.org", false},
+		{"*.example.org", "*.example.org", false},
+		{"*.example.org", "mx.example.net", false},
+		{"*.org", "example.org", false},
+		{"*.org.", "example.org", false},
+		{"*.", "org", false},
+		{"*", "org", false},
+		{"*", "mx.example.org", false},
+		{"*.*.org", "mx.example.org", false},
+		{"mx.*.org", "mx.example.org", false},
+		{"mx.example.*", "mx.example.org", false},
+		{"m*.example.org", "mx.example.org", false},
+		{"*x.example.org", "mx.example.org", false},
+		{"*mx.example.org", "mx.example.org", false},
+		{"**.example.org", "mx.example.org", false},
+		{"xn--*.example.org", "xn--a.example.org", false},
+		{"*..example.org", "mx.example.org", false},
+		{"192.0.2.1", "192.0.2.1", false},
+		{"*.0.2.1", "192.0.2.1", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (name_matches((const uint8_t *)rows[i].san,
+			strlen(rows[i].san), rows[i].host) !=
+		    rows[i].matches)
+			fail_msg("%s for %s", rows[i].san, rows[i].host);
+	}
+}
+
+/* CVE-2009-2408: a NUL, or any other byte, anywhere in an otherwise good name
+   makes it another name. */
+static void
+test_any_byte_counts(void **state)
+{
+	static const char host[] = "mx.example.org";
+	char san[sizeof(host) + 1];
+
+	(void)state;
+	for (size_t at = 0; at <= strlen(host); at++) {
+		for (int byte = 0; byte < 256; byte++) {
+			/* At the very end a dot is as good as none. */
+			if (at == strlen(host) && byte == '.')
+				continue;
+			memcpy(san, host, at);
+			san[at] = (char)byte;
+			memcpy(san + at + 1, host + at, sizeof(host) - at);
+			assert_false(name_matches((const uint8_t *)san,
+			    strlen(host) + 1, host));
+		}
+	}
+}
+
+/* A list of names; kind 'd' dNSName, 'i' iPAddress, 'e' rfc822Name. */
+struct entry {
+	char kind;
+	const char *data;
+	size_t len;
+};
+
+static uint8_t *
+make_list(const struct entry *entries, size_t count, size_t *len)
+{
+	CBB cbb, list, name;
+	uint8_t *der;
+	unsigned tag;
+
+	assert_int_equal(CBB_init(&cbb, 64), 1);
+	assert_int_equal(CBB_add_asn1(&cbb, &list, CBS_ASN1_SEQUENCE), 1);
+	for (size_t i = 0; i < count; i++) {
+		tag = entries[i].kind == 'd' ? 2 :
+		    entries[i].kind == 'i' ? 7 : 1;
+		assert_int_equal(CBB_add_asn1(&list, &name,
+				     CBS_ASN1_CONTEXT_SPECIFIC | tag), 1);
+		assert_int_equal(CBB_add_bytes(&name,
+				     (const uint8_t *)entries[i].data,
+				     entries[i].len), 1);
+	}
+	assert_int_equal(CBB_finish(&cbb, &der, len), 1);
+	return der;
+}
+
+static const struct entry mixed[] = {
+	{'e', "mail.example.org", 16},
+	{'d', "a.example.org", 13},
+	{'d', "nul.example.org\0.evil", 21},
+	{'i', "\xc0\x00\x02\x01", 4},
+	{'i', "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16},
+	{'i', "text.example.org", 16},
+	{'d', "*.b.example.org", 15},
+	{'d', "192.0.2.9", 9},
+};
+#define MIXED_COUNT (sizeof(mixed) / sizeof(mixed[0]))
+
+static void
+test_lists(void **state)
+{
+	static const uint8_t v6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
+	static const uint8_t mapped[16] = {[10] = 0xff, 0xff, 192, 0, 2, 1};
+	static const uint8_t v4[] = {192, 0, 2, 1}, other[] = {192, 0, 2, 9};
+	uint8_t *der;
+	size_t len;
+
+	(void)state;
+	der = make_list(mixed, MIXED_COUNT, &len);
+	assert_int_equal(name_list_count(der, len), MIXED_COUNT);
+	assert_true(name_list_has_host(der, len, "A.example.org"));
+	assert_true(name_list_has_host(der, len, "mx.b.example.org"));
+	assert_false(name_list_has_host(der, len, "mail.example.org"));
+	assert_false(name_list_has_host(der, len, "nul.example.org"));
+	assert_false(name_list_has_host(der, len, "text.example.org"));
+	assert_false(name_list_has_host(der, len, "192.0.2.9"));
+	assert_false(name_list_has_host(der, len, "192.0.2.1"));
+	assert_true(name_list_has_ip(der, len, v4, 4));
+	assert_true(name_list_has_ip(der, len, v6, 16));
+	assert_false(name_list_has_ip(der, len, other, 4));
+	assert_false(name_list_has_ip(der, len, mapped, 16));
+	assert_false(name_list_has_ip(der, len, v6, 4));
+	assert_false(name_list_has_ip(der, len, v4, 3));
+	assert_false(name_list_has_ip(der, len, v4, 0));
+	OPENSSL_free(der);
+}
+
+/* A list that is cut, or has a byte wrong, never reads past its end and never
+   has a name that it did not have. */
+static void
+test_damaged_lists(void **state)
+{
+	uint8_t *der, *copy;
+	size_t len;
+
+	(void)state;
+	der = make_list(mixed, MIXED_COUNT, &len);
+	for (size_t cut = 0; cut < len; cut++) {
+		copy = malloc(cut + 1);
+		assert_non_null(copy);
+		memcpy(copy, der, cut);
+		assert_int_equal(name_list_count(copy, cut), 0);
+		assert_false(name_list_has_host(copy, cut, "a.example.org"));
+		free(copy);
+	}
+	for (size_t bit = 0; bit < len * 8; bit++) {
+		der[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		assert_false(name_list_has_host(der, len, "x.example.org"));
+		assert_true(name_list_count(der, len) <= MIXED_COUNT * 4);
+		der[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	OPENSSL_free(der);
+	assert_int_equal(name_list_count(NULL, 0), 0);
+	assert_false(name_list_has_host(NULL, 0, "a.example.org"));
+	assert_int_equal(name_constraints_count(NULL, 0), 0);
+}
+
+static void
+test_text(void **state)
+{
+	static const struct entry hostile[] = {
+		{'d', "\x1b]0;x\x07", 6}, {'d', "a\r\nb", 4}};
+	char text[256], small[8];
+	uint8_t *der;
+	size_t len;
+
+	(void)state;
+	der = make_list(mixed, MIXED_COUNT, &len);
+	assert_string_equal(name_list_text(der, len, text, sizeof(text)),
+	    "a.example.org, nul.example.org\\x00.evil, 192.0.2.1, "
+	    "2001:db8::1 (3 more)");
+	assert_string_equal(name_list_text(der, len, small, sizeof(small)),
+	    "a.examp");
+	OPENSSL_free(der);
+	der = make_list(hostile, 2, &len);
+	assert_string_equal(name_list_text(der, len, text, sizeof(text)),
+	    "\\x1b]0;x\\x07, a\\x0d\\x0ab");
+	OPENSSL_free(der);
+	assert_string_equal(name_list_text(NULL, 0, text, sizeof(text)), "");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_matches),
+		cmocka_unit_test(test_any_byte_counts),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_damaged_lists),
+		cmocka_unit_test(test_text),
+	};
+
+	return cmocka_run_group_tests_name("name", tests, NULL, NULL);
+}
