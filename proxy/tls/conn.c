@@ -1,0 +1,722 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Knows sockets, BoringSSL's wants and libevent; hides all three.  The owner
+ * decides what bytes mean.
+ */
+
+#include "proxy/tls/conn.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "certs/chain.h"
+#include "proxy/base/address.h"
+#include "proxy/base/buf.h"
+#include "proxy/base/clock.h"
+#include "proxy/tls/client.h"
+#include "proxy/tls/error.h"
+
+#define READS_PER_EVENT 4 /* then other connections get their turn */
+
+enum conn_state {
+	CONN_STATE_CONNECTING,
+	CONN_STATE_OPEN,
+	CONN_STATE_HANDSHAKE,
+	CONN_STATE_FINISHING,
+	CONN_STATE_DEAD,
+};
+
+struct conn {
+	int		 fd;
+	enum conn_state	 state;
+	struct event	 readable;
+	struct event	 writable;
+	struct event	 timer;
+	bool		 is_reading; /* the owner wants input */
+	bool		 is_eof;
+	bool		 wants_writable; /* conn_write_now was refused */
+	bool		 is_shut;    /* our direction has ended */
+	bool		 tls_write_pending; /* a record is half sent */
+	int64_t		 deadline;   /* monotonic ms; -1: none */
+	int64_t		 armed;	     /* when the timer fires; -1: is not */
+	struct event_base *base;
+	void		(*handler)(void *, struct conn *, enum conn_event);
+	void		*arg;
+	struct buf	 in;
+	struct buf	 out;
+	SSL		*ssl;
+	char		*sni; /* owned */
+	struct conn_tls	 tls;
+	bool		 has_tls;
+	uint64_t	 bytes_in;
+	uint64_t	 bytes_out;
+	char		 error[CONN_ERROR_MAX];
+};
+
+static void on_readable(evutil_socket_t, short, void *);
+static void on_writable(evutil_socket_t, short, void *);
+static void on_timer(evutil_socket_t, short, void *);
+static bool handshake(struct conn *);
+
+struct conn *
+conn_new(struct event_base *base, int fd,
+    void (*handler)(void *, struct conn *, enum conn_event), void *arg)
+{
+	struct conn *conn;
+	int	     on = 1;
+
+	if ((conn = calloc(1, sizeof(*conn))) == NULL)
+		return NULL;
+	conn->fd = fd;
+	conn->state = CONN_STATE_OPEN;
+	conn->base = base;
+	conn->handler = handler;
+	conn->arg = arg;
+	conn->deadline = conn->armed = -1;
+	conn->is_reading = true;
+	buf_init(&conn->in, CONN_INPUT_MAX);
+	buf_init(&conn->out, CONN_OUTPUT_MAX);
+	event_assign(&conn->readable, base, fd, EV_READ | EV_PERSIST,
+	    on_readable, conn);
+	event_assign(&conn->writable, base, fd, EV_WRITE, on_writable, conn);
+	evtimer_assign(&conn->timer, base, on_timer, conn);
+	/* A reply must not wait for the acknowledgement of the one before. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	/* Urgent data stays in line: no byte may hide beside the stream. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+	if (event_add(&conn->readable, NULL) == -1) {
+		free(conn);
+		errno = ENOMEM;
+		return NULL;
+	}
+	return conn;
+}
+
+static void
+stop_events(struct conn *conn)
+{
+	event_del(&conn->readable);
+	event_del(&conn->writable);
+	event_del(&conn->timer);
+	conn->armed = -1;
+}
+
+void
+conn_free(struct conn *conn)
+{
+	if (conn == NULL)
+		return;
+	stop_events(conn);
+	SSL_free(conn->ssl);
+	close(conn->fd);
+	chain_free(conn->tls.chain);
+	buf_clear(&conn->in);
+	buf_clear(&conn->out);
+	free(conn->sni);
+	free(conn);
+}
+
+/* The one way in which a connection dies; the owner hears of it once. */
+static void
+fail(struct conn *conn, const char *text)
+{
+	bool is_finishing = conn->state == CONN_STATE_FINISHING;
+
+	if (conn->state == CONN_STATE_DEAD)
+		return;
+	conn->state = CONN_STATE_DEAD;
+	stop_events(conn);
+	snprintf(conn->error, sizeof(conn->error), "%s", text);
+	conn->handler(conn->arg, conn, is_finishing ? CONN_DONE : CONN_FAILED);
+}
+
+static void
+fail_tls(struct conn *conn, const char *fallback)
+{
+	char text[TLS_ERROR_MAX];
+
+	fail(conn, tls_error_text(text, fallback));
+}
+
+/* Reads only where there is room and the owner wants it. */
+static void
+update_reading(struct conn *conn)
+{
+	bool wants;
+
+	wants = conn->state == CONN_STATE_HANDSHAKE ||
+	    conn->state == CONN_STATE_FINISHING ||
+	    (conn->state == CONN_STATE_OPEN && conn->is_reading &&
+	    !conn->is_eof && buf_len(&conn->in) < CONN_INPUT_MAX / 2);
+	if (!wants)
+		event_del(&conn->readable);
+	else if (!event_pending(&conn->readable, EV_READ, NULL)) {
+		if (event_add(&conn->readable, NULL) == -1)
+			fail(conn, "out of memory");
+		/* TLS may hold decrypted bytes that no poll will announce. */
+		else if (conn->ssl != NULL && SSL_pending(conn->ssl) > 0)
+			event_active(&conn->readable, EV_READ, 0);
+	}
+}
+
+void
+conn_set_reading(struct conn *conn, bool on)
+{
+	conn->is_reading = on;
+	if (conn->state == CONN_STATE_OPEN)
+		update_reading(conn);
+}
+
+static void
+want_write(struct conn *conn)
+{
+	if (event_add(&conn->writable, NULL) == -1)
+		fail(conn, "out of memory");
+}
+
+void
+conn_connect(struct conn *conn, const struct address *to)
+{
+	struct sockaddr_storage storage;
+	socklen_t		len;
+
+	len = address_to_sockaddr(to, &storage);
+	conn->state = CONN_STATE_CONNECTING;
+	event_del(&conn->readable);
+	/* An immediate failure is kept by the socket until on_writable asks. */
+	if (connect(conn->fd, (struct sockaddr *)&storage, len) == -1 &&
+	    errno != EINPROGRESS)
+		snprintf(conn->error, sizeof(conn->error), "%s",
+		    strerror(errno));
+	want_write(conn);
+	if (conn->error[0] != '\0')
+		event_active(&conn->writable, EV_WRITE, 0);
+}
+
+static void
+on_connected(struct conn *conn)
+{
+	socklen_t len = sizeof(int);
+	int	  error = 0;
+
+	if (conn->error[0] == '\0') {
+		if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error,
+		    &len) == -1)
+			error = errno;
+		if (error != 0)
+			snprintf(conn->error, sizeof(conn->error), "%s",
+			    strerror(error));
+	}
+	if (conn->error[0] != '\0') {
+		char text[CONN_ERROR_MAX];
+
+		strlcpy(text, conn->error, sizeof(text));
+		fail(conn, text);
+		return;
+	}
+	conn->state = CONN_STATE_OPEN;
+	update_reading(conn);
+	conn->handler(conn->arg, conn, CONN_CONNECTED);
+}
+
+int
+conn_start_tls(struct conn *conn, struct tls_client *client,
+    const struct address *server, const char *sni)
+{
+	char *copy = NULL;
+	SSL  *ssl;
+
+	if (conn->state != CONN_STATE_OPEN || conn->ssl != NULL ||
+	    buf_len(&conn->in) != 0 || buf_len(&conn->out) != 0) {
+		errno = EPROTO;
+		return -1;
+	}
+	if (sni != NULL && (copy = strdup(sni)) == NULL)
+		return -1;
+	if ((ssl = tls_client_start(client, server, sni)) == NULL) {
+		free(copy);
+		return -1;
+	}
+	if (SSL_set_fd(ssl, conn->fd) != 1) {
+		free(copy);
+		SSL_free(ssl);
+		errno = ENOMEM;
+		return -1;
+	}
+	conn->ssl = ssl;
+	conn->sni = copy;
+	conn->state = CONN_STATE_HANDSHAKE;
+	update_reading(conn);
+	/* Through the loop, so that no event arrives before this returns. */
+	event_active(&conn->readable, EV_READ, 0);
+	return 0;
+}
+
+static bool
+take_tls_facts(struct conn *conn)
+{
+	const SSL_CIPHER *cipher = SSL_get_current_cipher(conn->ssl);
+	uint16_t	  group = SSL_get_curve_id(conn->ssl);
+	const char	 *name = group != 0 ? SSL_get_curve_name(group) : NULL;
+
+	conn->tls.version = SSL_get_version(conn->ssl);
+	conn->tls.cipher = cipher != NULL ? SSL_CIPHER_get_name(cipher) : "";
+	conn->tls.group = name != NULL ? name : "";
+	conn->tls.sni = conn->sni != NULL ? conn->sni : "";
+	conn->tls.is_resumed = SSL_session_reused(conn->ssl) == 1;
+	conn->tls.chain =
+	    chain_from_buffers(SSL_get0_peer_certificates(conn->ssl));
+	conn->has_tls = conn->tls.chain != NULL;
+	return conn->has_tls;
+}
+
+/* One step of the handshake; false once the connection has failed. */
+static bool
+handshake(struct conn *conn)
+{
+	int result;
+
+	ERR_clear_error();
+	if ((result = SSL_do_handshake(conn->ssl)) == 1) {
+		if (!take_tls_facts(conn)) {
+			fail(conn, errno == E2BIG ?
+			    "the server's certificate chain is too long" :
+			    "the server sent no usable certificate chain");
+			return false;
+		}
+		conn->state = CONN_STATE_OPEN;
+		update_reading(conn);
+		conn->handler(conn->arg, conn, CONN_TLS_UP);
+		return conn->state == CONN_STATE_OPEN;
+	}
+	switch (SSL_get_error(conn->ssl, result)) {
+	case SSL_ERROR_WANT_READ:
+		return true;
+	case SSL_ERROR_WANT_WRITE:
+		want_write(conn);
+		return true;
+	case SSL_ERROR_SYSCALL:
+		fail_tls(conn, errno != 0 && result == -1 ? strerror(errno) :
+		    "the server closed the connection during the handshake");
+		return false;
+	default:
+		fail_tls(conn,
+		    "the server closed the connection during the handshake");
+		return false;
+	}
+}
+
+enum got {
+	GOT_BYTES,
+	GOT_NOTHING, /* for now */
+	GOT_END,
+	GOT_FAILURE, /* fail() has been called */
+};
+
+static enum got
+read_plain(struct conn *conn, uint8_t *to, size_t size, size_t *len)
+{
+	ssize_t n;
+
+	if ((n = recv(conn->fd, to, size, 0)) > 0) {
+		*len = (size_t)n;
+		return GOT_BYTES;
+	}
+	if (n == 0)
+		return GOT_END;
+	if (errno == EAGAIN || errno == EINTR)
+		return GOT_NOTHING;
+	fail(conn, strerror(errno));
+	return GOT_FAILURE;
+}
+
+static enum got
+read_tls(struct conn *conn, uint8_t *to, size_t size, size_t *len)
+{
+	int n;
+
+	ERR_clear_error();
+	if ((n = SSL_read(conn->ssl, to, (int)size)) > 0) {
+		*len = (size_t)n;
+		return GOT_BYTES;
+	}
+	switch (SSL_get_error(conn->ssl, n)) {
+	case SSL_ERROR_WANT_READ:
+		return GOT_NOTHING;
+	case SSL_ERROR_WANT_WRITE:
+		want_write(conn);
+		return GOT_NOTHING;
+	case SSL_ERROR_ZERO_RETURN:
+		return GOT_END;
+	case SSL_ERROR_SYSCALL:
+		/* SMTP frames its own replies: a bare FIN cuts nothing off. */
+		if (n == 0 || errno == 0)
+			return GOT_END;
+		fail_tls(conn, strerror(errno));
+		return GOT_FAILURE;
+	default:
+		fail_tls(conn, "TLS error");
+		return GOT_FAILURE;
+	}
+}
+
+static enum got
+read_some(struct conn *conn)
+{
+	size_t	 len = 0;
+	uint8_t *to;
+	enum got got;
+
+	if ((to = buf_reserve(&conn->in, CONN_READ_SIZE)) == NULL) {
+		fail(conn, "out of memory");
+		return GOT_FAILURE;
+	}
+	got = conn->ssl != NULL ? read_tls(conn, to, CONN_READ_SIZE, &len) :
+	    read_plain(conn, to, CONN_READ_SIZE, &len);
+	if (got != GOT_FAILURE)
+		buf_commit(&conn->in, len);
+	conn->bytes_in += len;
+	return got;
+}
+
+/* The end of a conn_finish: what still comes is thrown away. */
+static void
+discard_input(struct conn *conn)
+{
+	uint8_t waste[4096];
+	ssize_t n;
+
+	while ((n = recv(conn->fd, waste, sizeof(waste), 0)) > 0)
+		;
+	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		fail(conn, "closed");
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *conn = arg;
+	enum got     got = GOT_NOTHING;
+	bool	     has_bytes = false;
+	int	     i;
+
+	(void)fd;
+	(void)what;
+	if (conn->state == CONN_STATE_HANDSHAKE) {
+		if (!handshake(conn) || conn->state != CONN_STATE_OPEN)
+			return;
+	}
+	if (conn->state == CONN_STATE_FINISHING) {
+		discard_input(conn);
+		return;
+	}
+	if (conn->state != CONN_STATE_OPEN || !conn->is_reading)
+		return;
+	for (i = 0; i < READS_PER_EVENT &&
+	    buf_len(&conn->in) < CONN_INPUT_MAX / 2; i++) {
+		if ((got = read_some(conn)) != GOT_BYTES)
+			break;
+		has_bytes = true;
+	}
+	if (got == GOT_FAILURE)
+		return;
+	if (got == GOT_END)
+		conn->is_eof = true;
+	else if (conn->ssl != NULL && SSL_pending(conn->ssl) > 0 &&
+	    buf_len(&conn->in) < CONN_INPUT_MAX / 2)
+		event_active(&conn->readable, EV_READ, 0);
+	update_reading(conn);
+	if (has_bytes)
+		conn->handler(conn->arg, conn, CONN_INPUT);
+	if (got == GOT_END && conn->state == CONN_STATE_OPEN)
+		conn->handler(conn->arg, conn, CONN_EOF);
+}
+
+/* Bytes taken; blocked ones leave the write event set. */
+static size_t
+write_some(struct conn *conn, const uint8_t *data, size_t len)
+{
+	ssize_t n;
+
+	if (conn->ssl == NULL) {
+		if ((n = send(conn->fd, data, len, MSG_NOSIGNAL)) >= 0) {
+			conn->bytes_out += (size_t)n;
+			return (size_t)n;
+		}
+		if (errno == EAGAIN || errno == EINTR)
+			want_write(conn);
+		else
+			fail(conn, strerror(errno));
+		return 0;
+	}
+	ERR_clear_error();
+	if ((n = SSL_write(conn->ssl, data, (int)len)) > 0) {
+		conn->tls_write_pending = false;
+		conn->bytes_out += (size_t)n;
+		return (size_t)n;
+	}
+	switch (SSL_get_error(conn->ssl, (int)n)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		conn->tls_write_pending = true;
+		want_write(conn);
+		break;
+	case SSL_ERROR_SYSCALL:
+		fail_tls(conn, errno != 0 ? strerror(errno) : "closed");
+		break;
+	default:
+		fail_tls(conn, "TLS error");
+		break;
+	}
+	return 0;
+}
+
+static void
+shut(struct conn *conn)
+{
+	if (conn->is_shut)
+		return;
+	conn->is_shut = true;
+	if (conn->ssl != NULL) {
+		ERR_clear_error();
+		(void)SSL_shutdown(conn->ssl);
+		ERR_clear_error();
+	}
+	(void)shutdown(conn->fd, SHUT_WR);
+	update_reading(conn);
+	event_active(&conn->readable, EV_READ, 0);
+}
+
+int
+conn_flush(struct conn *conn)
+{
+	size_t n;
+
+	if (conn->state != CONN_STATE_OPEN &&
+	    conn->state != CONN_STATE_FINISHING)
+		return conn->state == CONN_STATE_DEAD ? -1 : 0;
+	while (buf_len(&conn->out) > 0) {
+		n = write_some(conn, buf_data(&conn->out),
+		    buf_len(&conn->out));
+		if (n == 0)
+			return conn->state == CONN_STATE_DEAD ? -1 : 0;
+		buf_consume(&conn->out, n);
+	}
+	if (conn->state == CONN_STATE_FINISHING)
+		shut(conn);
+	return 0;
+}
+
+int
+conn_write(struct conn *conn, const void *data, size_t len)
+{
+	if (conn->state != CONN_STATE_OPEN) {
+		errno = EPIPE;
+		return -1;
+	}
+	return buf_add(&conn->out, data, len);
+}
+
+size_t
+conn_write_now(struct conn *conn, const void *data, size_t len)
+{
+	const uint8_t *from = data;
+	size_t	       done, n;
+
+	if (conn->state != CONN_STATE_OPEN)
+		return 0;
+	for (done = 0; done < len; done += n) {
+		n = buf_len(&conn->out) == 0 ?
+		    write_some(conn, from + done, len - done) : 0;
+		if (n == 0) {
+			conn->wants_writable = true;
+			break;
+		}
+	}
+	return done;
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *conn = arg;
+
+	(void)fd;
+	(void)what;
+	switch (conn->state) {
+	case CONN_STATE_CONNECTING:
+		on_connected(conn);
+		return;
+	case CONN_STATE_HANDSHAKE:
+		(void)handshake(conn);
+		return;
+	case CONN_STATE_OPEN:
+	case CONN_STATE_FINISHING:
+		if (conn_flush(conn) == -1)
+			return;
+		if (conn->wants_writable && buf_len(&conn->out) == 0) {
+			conn->wants_writable = false;
+			conn->handler(conn->arg, conn, CONN_WRITABLE);
+		}
+		return;
+	case CONN_STATE_DEAD:
+		return;
+	}
+}
+
+/*
+ * Deadlines move with nearly every event; the timer is only moved when it
+ * fires and finds that the deadline is later.
+ */
+static void
+arm(struct conn *conn, int64_t now)
+{
+	int64_t	       wait = conn->deadline > now ? conn->deadline - now : 0;
+	struct timeval tv = {.tv_sec = wait / 1000,
+		.tv_usec = (wait % 1000) * 1000};
+
+	if (evtimer_add(&conn->timer, &tv) == 0)
+		conn->armed = now + wait;
+}
+
+void
+conn_set_deadline(struct conn *conn, int64_t ms)
+{
+	int64_t now = clock_monotonic_ms();
+
+	if (conn->state == CONN_STATE_DEAD ||
+	    conn->state == CONN_STATE_FINISHING)
+		return;
+	conn->deadline = ms < 0 ? -1 : now + ms;
+	if (conn->deadline >= 0 &&
+	    (conn->armed == -1 || conn->deadline < conn->armed))
+		arm(conn, now);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *conn = arg;
+	int64_t	     now = clock_monotonic_ms();
+
+	(void)fd;
+	(void)what;
+	conn->armed = -1;
+	if (conn->deadline == -1)
+		return;
+	if (conn->deadline > now) {
+		arm(conn, now);
+		return;
+	}
+	conn->deadline = -1;
+	if (conn->state == CONN_STATE_FINISHING)
+		fail(conn, "lingered");
+	else
+		conn->handler(conn->arg, conn, CONN_TIMEOUT);
+}
+
+void
+conn_finish(struct conn *conn)
+{
+	if (conn->state == CONN_STATE_FINISHING)
+		return;
+	if (conn->state != CONN_STATE_OPEN) {
+		/* Nothing can be said on it any more. */
+		stop_events(conn);
+		conn->state = CONN_STATE_FINISHING;
+		conn->deadline = clock_monotonic_ms();
+		arm(conn, conn->deadline);
+		return;
+	}
+	conn_set_deadline(conn, CONN_LINGER_MS);
+	conn->state = CONN_STATE_FINISHING;
+	buf_clear(&conn->in);
+	update_reading(conn);
+	(void)conn_flush(conn);
+}
+
+void
+conn_abort(struct conn *conn)
+{
+	struct linger hard = {.l_onoff = 1, .l_linger = 0};
+
+	stop_events(conn);
+	conn->state = CONN_STATE_DEAD;
+	(void)setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+}
+
+const uint8_t *
+conn_input(const struct conn *conn, size_t *len)
+{
+	*len = buf_len(&conn->in);
+	return buf_data(&conn->in);
+}
+
+void
+conn_consume(struct conn *conn, size_t n)
+{
+	buf_consume(&conn->in, n);
+	if (conn->state == CONN_STATE_OPEN)
+		update_reading(conn);
+}
+
+bool
+conn_is_eof(const struct conn *conn)
+{
+	return conn->is_eof;
+}
+
+int
+conn_local_address(const struct conn *conn, struct address *address)
+{
+	struct sockaddr_storage storage;
+	socklen_t		len = sizeof(storage);
+
+	if (getsockname(conn->fd, (struct sockaddr *)&storage, &len) == -1)
+		return -1;
+	return address_from_sockaddr(address, (struct sockaddr *)&storage);
+}
+
+size_t
+conn_queued(const struct conn *conn)
+{
+	return buf_len(&conn->out);
+}
+
+const char *
+conn_error(const struct conn *conn)
+{
+	return conn->error;
+}
+
+const struct conn_tls *
+conn_tls(const struct conn *conn)
+{
+	return conn->has_tls ? &conn->tls : NULL;
+}
+
+uint64_t
+conn_bytes_in(const struct conn *conn)
+{
+	return conn->bytes_in;
+}
+
+uint64_t
+conn_bytes_out(const struct conn *conn)
+{
+	return conn->bytes_out;
+}
