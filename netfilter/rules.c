@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The table, written as text and handed to libnftables as one transaction that
+ * replaces it whole.  This module knows which packets are seized and which
+ * refused, and the order in which table and routing may come and go; the
+ * routing itself is route.c's.  It keeps no state: what is in place is in the
+ * kernel.
+ */
+
+#include "netfilter/rules.h"
+
+#include <sys/syscall.h>
+
+#include <linux/capability.h>
+#include <nftables/libnftables.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "netfilter/route.h"
+#include "proxy/config_value.h"
+
+/*
+ * Both transactions begin alike: `add` makes the table where there is none, so
+ * that `delete` cannot fail.
+ */
+#define RULES_CLEAR                                                           \
+	"add table inet postern\n"                                            \
+	"delete table inet postern\n"
+
+static int set_error(char error[RULES_ERROR_MAX], const char *, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int
+set_error(char error[RULES_ERROR_MAX], const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(error, RULES_ERROR_MAX, format, ap);
+	va_end(ap);
+	return -1;
+}
+
+static bool
+has_capability(unsigned int capability)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, data) == -1)
+		return false;
+	return (data[CAP_TO_INDEX(capability)].effective &
+		   CAP_TO_MASK(capability)) != 0;
+}
+
+enum config_own
+rules_own(const struct config *config)
+{
+	if (config->own_connections != CONFIG_OWN_AUTO)
+		return config->own_connections;
+	return has_capability(CAP_NET_RAW) ? CONFIG_OWN_MARK : CONFIG_OWN_UID;
+}
+
+/* Checked again, because text from a file is about to become nft's. */
+static int
+check(const struct config *config, uid_t uid, char error[RULES_ERROR_MAX])
+{
+	char name[CONFIG_TEXT_MAX];
+	const char *why;
+	size_t i;
+
+	if (config->port_count == 0)
+		return set_error(error, "no port to intercept");
+	for (i = 0; i < config->port_count; i++)
+		if (config->ports[i] == config->listen_port)
+			return set_error(error,
+			    "port %u cannot be intercepted: postern listens "
+			    "on it",
+			    config->listen_port);
+	if (config->mode == CONFIG_LOCAL)
+		return uid != 0 ? 0 :
+				  set_error(error,
+				      "the user of postern must not be root");
+	if (config->interface_count == 0)
+		return set_error(error,
+		    "gateway mode needs the interfaces where clients are");
+	for (i = 0; i < config->interface_count; i++) {
+		why = value_interface(config->interfaces[i], name);
+		if (why != NULL)
+			return set_error(error, "%s: %s",
+			    config->interfaces[i], why);
+		if (strcmp(config->interfaces[i], "lo") == 0)
+			return set_error(error,
+			    "lo is not an interface to forward from");
+	}
+	return 0;
+}
+
+static void
+write_ports(FILE *out, const struct config *config)
+{
+	size_t i;
+
+	for (i = 0; i < config->port_count; i++)
+		fprintf(out, "%s%u", i == 0 ? "{ " : ", ", config->ports[i]);
+	fputs(" }", out);
+}
+
+static void
+write_interfaces(FILE *out, const struct config *config)
+{
+	size_t i;
+
+	for (i = 0; i < config->interface_count; i++)
+		fprintf(out, "%s\"%s\"", i == 0 ? "{ " : ", ",
+		    config->interfaces[i]);
+	fputs(" }", out);
+}
+
+/*
+ * write_rules writes a template line by line: @P stands for the ports, @I for
+ * the interfaces, @L for the listener's port, @M for the mark, @O for the
+ * match of postern's own packets, @U for its user id.
+ */
+static void
+write_rules(FILE *out, const char *text, const struct config *config,
+    enum config_own own, uid_t uid)
+{
+	for (; *text != '\0'; text++) {
+		if (*text != '@') {
+			fputc(*text, out);
+			continue;
+		}
+		switch (*++text) {
+		case 'P':
+			write_ports(out, config);
+			break;
+		case 'I':
+			write_interfaces(out, config);
+			break;
+		case 'L':
+			fprintf(out, "%u", config->listen_port);
+			break;
+		case 'M':
+			fprintf(out, "0x%" PRIx32, config->mark);
+			break;
+		case 'O':
+			fprintf(out, "meta skuid %u", uid);
+			if (own == CONFIG_OWN_MARK)
+				fprintf(out,
+				    " meta mark and 0x%" PRIx32
+				    " == 0x%" PRIx32,
+				    config->mark, config->mark);
+			break;
+		case 'U':
+			fprintf(out, "%u", uid);
+			break;
+		}
+	}
+}
+
+/*
+ * Gateway.  Nothing here leans on a process: where no listener stands, tproxy
+ * lets the packet go on, to the reset behind it; where the routing is not in
+ * place, the kernel forwards no packet that tproxy gave a socket.  `forward` runs
+ * first of its hook, lest another table hand an old connection to a flowtable,
+ * past which packets meet no rule.  tproxy makes the kernel put fragments
+ * together before any of this.
+ */
+static const char gateway_rules[] =
+    "	chain prerouting {\n"
+    "		type filter hook prerouting priority mangle + 1; "
+    "policy accept;\n"
+    "		# seized already, and answers to what postern sent from a "
+    "client's address\n"
+    "		tcp dport @P socket transparent 1 socket wildcard 0 "
+    "meta mark set meta mark or @M accept\n"
+    "		tcp sport @P socket transparent 1 socket wildcard 0 "
+    "meta mark set meta mark or @M accept\n"
+    "		iifname @I tcp dport @P fib daddr type != local goto seize\n"
+    "	}\n"
+    "	chain seize {\n"
+    "		meta mark set meta mark or @M\n"
+    "		meta nfproto ipv4 meta l4proto tcp "
+    "tproxy ip to 127.0.0.1:@L accept\n"
+    "		meta nfproto ipv6 meta l4proto tcp "
+    "tproxy ip6 to [::1]:@L accept\n"
+    "		# nobody listens\n"
+    "		meta l4proto tcp reject with tcp reset\n"
+    "	}\n"
+    "	chain forward {\n"
+    "		type filter hook forward priority raw; policy accept;\n"
+    "		# from whatever interface, and however old the connection\n"
+    "		tcp dport @P reject with tcp reset\n"
+    "		tcp sport @P reject with tcp reset\n"
+    "	}\n"
+    "	chain input {\n"
+    "		type filter hook input priority raw; policy accept;\n"
+    "		# seized packets still have the port they were sent to\n"
+    "		tcp dport @L tcp flags & (syn | ack) == syn "
+    "reject with tcp reset\n"
+    "	}\n";
+
+/*
+ * Local.  NAT sees a connection's first packet only, so `guard` judges every
+ * packet: those of connections older than the table still go to one of the
+ * ports, while redirected ones go to the listener.  A packet that a closed
+ * socket still has to send, or that the kernel sends for it, has no owner any
+ * more, and `meta skuid` matches it neither way: postern's own connections are
+ * known by then by the mark on their conntrack entry, which no other owner's
+ * packet gets to use.  Destinations on the host itself are no outbound mail.
+ */
+static const char local_rules[] =
+    "	chain seize {\n"
+    "		# before other tables' NAT, which would hide where it goes\n"
+    "		type nat hook output priority -101; policy accept;\n"
+    "		@O accept\n"
+    "		tcp dport @P fib daddr type != local redirect to :@L\n"
+    "	}\n"
+    "	chain output {\n"
+    "		type filter hook output priority filter; policy accept;\n"
+    "		tcp dport @P fib daddr type != local goto guard\n"
+    "	}\n"
+    "	chain guard {\n"
+    "		@O ct mark set ct mark or @M accept\n"
+    "		meta l4proto tcp meta skuid != @U reject with tcp reset\n"
+    "		# owned by nobody any more\n"
+    "		ct mark and @M == @M accept\n"
+    "		meta l4proto tcp reject with tcp reset\n"
+    "	}\n"
+    "	chain input {\n"
+    "		type filter hook input priority filter; policy accept;\n"
+    "		# redirected, or dialled by hand\n"
+    "		iif \"lo\" tcp dport @L ct original proto-dst @P accept\n"
+    "		tcp dport @L tcp flags & (syn | ack) == syn "
+    "reject with tcp reset\n"
+    "	}\n";
+
+/* For the reader of `postern rules show`; nft skips it. */
+static void
+write_routing(FILE *out, const struct config *config)
+{
+	const uint32_t first = config->route_priority;
+	const char *const families[] = { "-4", "-6" };
+	size_t i;
+
+	fputs("# and this routing:\n", out);
+	for (i = 0; i < 2; i++) {
+		fprintf(out,
+		    "#   ip %s route add local default dev lo table %" PRIu32
+		    " proto %d\n",
+		    families[i], config->route_table, ROUTE_PROTOCOL);
+		fprintf(out,
+		    "#   ip %s rule add pref %" PRIu32
+		    " iif lo fwmark 0x%" PRIx32 "/0x%" PRIx32
+		    " goto %" PRIu32 " protocol %d\n",
+		    families[i], first, config->mark, config->mark, first + 2,
+		    ROUTE_PROTOCOL);
+		fprintf(out,
+		    "#   ip %s rule add pref %" PRIu32
+		    " fwmark 0x%" PRIx32 "/0x%" PRIx32
+		    " lookup %" PRIu32 " protocol %d\n",
+		    families[i], first + 1, config->mark, config->mark,
+		    config->route_table, ROUTE_PROTOCOL);
+		fprintf(out,
+		    "#   ip %s rule add pref %" PRIu32
+		    " iif lo fwmark 0x%" PRIx32 "/0x%" PRIx32
+		    " nop protocol %d\n",
+		    families[i], first + 2, config->mark, config->mark,
+		    ROUTE_PROTOCOL);
+	}
+}
+
+char *
+rules_text(const struct config *config, enum config_own own, uid_t uid,
+    char error[RULES_ERROR_MAX])
+{
+	const bool is_gateway = config->mode == CONFIG_GATEWAY;
+	FILE *out;
+	char *text = NULL;
+	size_t len;
+
+	if (check(config, uid, error) == -1)
+		return NULL;
+	if ((out = open_memstream(&text, &len)) == NULL) {
+		set_error(error, "%s", strerror(errno));
+		return NULL;
+	}
+	fputs(RULES_CLEAR "table inet postern {\n", out);
+	write_rules(out, is_gateway ? gateway_rules : local_rules, config, own,
+	    uid);
+	fputs("}\n", out);
+	if (is_gateway)
+		write_routing(out, config);
+	if (fclose(out) == EOF) {
+		set_error(error, "%s", strerror(errno));
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+char *
+rules_text_here(const struct config *config, char error[RULES_ERROR_MAX])
+{
+	const struct passwd *user;
+	uid_t uid = 0;
+
+	if (config->mode == CONFIG_LOCAL) {
+		errno = 0;
+		if ((user = getpwnam(config->user)) == NULL) {
+			set_error(error, "user %s: %s", config->user,
+			    errno == 0 ? "no such user" : strerror(errno));
+			return NULL;
+		}
+		uid = user->pw_uid;
+	}
+	return rules_text(config, rules_own(config), uid, error);
+}
+
+/* Runs one transaction; what nft says is cut to its first line. */
+static int
+run_nft(const char *text, char error[RULES_ERROR_MAX])
+{
+	struct nft_ctx *nft;
+	const char *said;
+	int ret = 0;
+
+	if (!has_capability(CAP_NET_ADMIN))
+		return set_error(error, "needs CAP_NET_ADMIN: run it as root");
+	if ((nft = nft_ctx_new(NFT_CTX_DEFAULT)) == NULL ||
+	    nft_ctx_buffer_error(nft) != 0) {
+		ret = set_error(error, "libnftables: %s", strerror(ENOMEM));
+		goto out;
+	}
+	if (nft_run_cmd_from_buffer(nft, text) != 0) {
+		said = nft_ctx_get_error_buffer(nft);
+		ret = set_error(error, "nftables: %.*s",
+		    (int)strcspn(said, "\n"), said);
+	}
+out:
+	if (nft != NULL)
+		nft_ctx_free(nft);
+	return ret;
+}
+
+static int
+apply_routing(const struct config *config, char error[RULES_ERROR_MAX])
+{
+	const char *absent = NULL, *what;
+	int r;
+
+	if (config->mode == CONFIG_GATEWAY)
+		r = route_apply(config->mark, config->route_table,
+		    config->route_priority, &absent, &what);
+	else
+		r = route_remove(&what);
+	if (r == -1)
+		return set_error(error,
+		    "%s: %s; the rules are in place: what they cover is "
+		    "refused",
+		    what,
+		    errno == EEXIST ? "another has it (see route_table)" :
+				      strerror(errno));
+	if (absent != NULL)
+		set_error(error, "%s is switched off here, and refused",
+		    absent);
+	return 0;
+}
+
+/* The table first: with it alone, all is refused. */
+int
+rules_apply(const struct config *config, char error[RULES_ERROR_MAX])
+{
+	char *text;
+	int ret = -1;
+
+	error[0] = '\0';
+	if ((text = rules_text_here(config, error)) == NULL)
+		return -1;
+	if (run_nft(text, error) == 0)
+		ret = apply_routing(config, error);
+	free(text);
+	return ret;
+}
+
+/* The table last: without the routing, all is refused. */
+int
+rules_remove(char error[RULES_ERROR_MAX])
+{
+	const char *what;
+
+	error[0] = '\0';
+	if (!has_capability(CAP_NET_ADMIN))
+		return set_error(error, "needs CAP_NET_ADMIN: run it as root");
+	if (route_remove(&what) == -1)
+		return set_error(error, "%s: %s; the rules stay in place",
+		    what, strerror(errno));
+	return run_nft(RULES_CLEAR, error);
+}
