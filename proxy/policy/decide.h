@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef POSTERN_DECIDE_H
+#define POSTERN_DECIDE_H
+
+/*
+ * Which far ends may receive mail for a destination, a domain or an address
+ * literal.  Pure functions of the operator's blocks, what the DNS said, and
+ * the time: no lookups, no clock.  A function that lacks what the DNS says
+ * answers DECIDE_ASK, and is called again with it.
+ *
+ * The order is: server blocks by address (longest prefix first), server blocks
+ * by host name, domain blocks (the very name, then the longest "*."), MX
+ * records.  The first that applies decides; a failure in it is never papered
+ * over by a later one.
+ *
+ * A block that asks for proof without saying all of it is completed so:
+ *	server	names; else the host name that matched; else, with pins alone,
+ *		any certificate with such a key; else the address itself
+ *	domain	names; else, with pins alone, any certificate with such a key;
+ *		else the names of the domain's MX hosts, judged by the block's
+ *		pins and trust file; a block without any of these says only
+ *		that the domain is judged as if no exception covered it
+ * AUTH is never allowed by a block that does not ask for proof.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/base/address.h"
+#include "proxy/policy/decision.h"
+#include "proxy/policy/dns_packet.h"
+
+struct blocks;
+
+/* Seconds that a relay may keep a decision. */
+#define DECIDE_TTL_MIN	    5	 /* about one transaction */
+#define DECIDE_TTL_MAX	    3600
+#define DECIDE_TTL_NEGATIVE 300	 /* null MX, no such domain: at most */
+#define DECIDE_TTL_PARTIAL  30	 /* some addresses of MX hosts are unknown */
+
+enum decide {
+	DECIDE_DONE,
+	DECIDE_ASK, /* the DNS facts are needed */
+};
+
+/* What is known of one host of blocks->hosts, in D's address family. */
+struct host_fact {
+	bool		      is_known;	 /* else: could not be looked up */
+	const struct address *addresses; /* borrowed */
+	size_t		      count;
+	uint32_t	      ttl;	 /* until it is looked up again */
+};
+
+struct mx_host {
+	char name[DECISION_NAME_MAX];
+	bool has_destination; /* its addresses include D */
+};
+
+/* What is known of a domain's mail hosts. */
+struct mx_facts {
+	enum dns_status status;	     /* of the MX lookup */
+	bool		is_secure;   /* DNSSEC proves that answer */
+	bool		is_null;     /* RFC 7505: takes no mail */
+	const char     *why;	     /* BOGUS, FAILED: borrowed */
+	uint32_t	ttl;	     /* the shortest of all answers used */
+	bool		has_unknown; /* some host's addresses are not known */
+	size_t		host_count;  /* best preference first; an implicit MX */
+	struct mx_host	hosts[DECISION_NAMES_MAX]; /*   is a host as well */
+};
+
+/*
+ * decide_server answers for everything that is sent to destination; facts has
+ * a row for each of blocks->hosts, or is NULL where they were not looked at.
+ * DECISION_NO_RULE where no server block speaks for it.
+ */
+enum decide decide_server(const struct blocks *,
+	    const struct address *destination, const struct host_fact *facts,
+	    int64_t now, struct decision *);
+
+/* decide_domain answers for a recipient's domain; facts may be NULL. */
+enum decide decide_domain(const struct blocks *, const char *domain,
+	    const struct mx_facts *facts, int64_t now, struct decision *);
+
+/* decide_literal answers for a recipient at an address literal. */
+void	decide_literal(const struct address *literal, struct decision *);
+
+/*
+ * decide_temporary says that nothing can be told now, why printf-style (it is
+ * escaped and cut).  status is RFC 3463's, without the class.
+ */
+void	decide_temporary(struct decision *, const char *status,
+	    const char *why, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The decision as a message, field by field in the order of the struct.  The
+ * reader trusts nothing: postern-policy has handled bytes from the DNS, and
+ * what it answers ends up in SMTP replies, log lines and TLS handshakes.
+ */
+
+#include "proxy/policy/decision.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <string.h>
+
+#include "proxy/base/ipc.h"
+#include "proxy/policy/dns_name.h"
+
+#define ADDRESS_NONE 0
+#define ADDRESS_IPV4 4
+#define ADDRESS_IPV6 6
+
+static_assert(DECISION_NAME_MAX >= DNS_NAME_MAX, "a DNS name must fit");
+static_assert(DECISION_NAMES_MAX * (DECISION_NAME_MAX + 4) +
+	    CONFIG_PINS_MAX * 32 + DECISION_PATH_MAX + DECISION_TEXT_MAX +
+	    256 <= IPC_MESSAGE_MAX, "the largest decision must fit");
+
+const char *
+evidence_text(enum evidence evidence)
+{
+	switch (evidence) {
+	case EVIDENCE_NONE:
+		return "none";
+	case EVIDENCE_OPERATOR:
+		return "operator";
+	case EVIDENCE_MX:
+		return "mx";
+	case EVIDENCE_MX_DNSSEC:
+		return "mx+dnssec";
+	case EVIDENCE_ADDRESS:
+		return "address";
+	}
+	return "none";
+}
+
+const char *
+result_word_text(enum result_word word)
+{
+	switch (word) {
+	case RESULT_NONE:
+		return "none";
+	case RESULT_STARTTLS_NOT_SUPPORTED:
+		return "starttls-not-supported";
+	case RESULT_CERTIFICATE_HOST_MISMATCH:
+		return "certificate-host-mismatch";
+	case RESULT_CERTIFICATE_EXPIRED:
+		return "certificate-expired";
+	case RESULT_CERTIFICATE_NOT_TRUSTED:
+		return "certificate-not-trusted";
+	case RESULT_VALIDATION_FAILURE:
+		return "validation-failure";
+	case RESULT_DNSSEC_INVALID:
+		return "dnssec-invalid";
+	}
+	return "none";
+}
+
+void
+address_put(struct ipc_message *message, const struct address *address)
+{
+	size_t len = address_ip_len(address);
+
+	ipc_put_u8(message, len == 4 ? ADDRESS_IPV4 :
+		len == 16 ? ADDRESS_IPV6 : ADDRESS_NONE);
+	ipc_put_mem(message, address->ip, len);
+	ipc_put_u16(message, address->port);
+	ipc_put_u32(message, address->scope);
+}
+
+int
+address_get(struct ipc_reader *reader, struct address *address)
+{
+	const void *ip;
+	size_t len, want = 0;
+
+	memset(address, 0, sizeof(*address));
+	switch (ipc_get_u8(reader)) {
+	case ADDRESS_NONE:
+		address->family = AF_UNSPEC;
+		break;
+	case ADDRESS_IPV4:
+		address->family = AF_INET;
+		want = 4;
+		break;
+	case ADDRESS_IPV6:
+		address->family = AF_INET6;
+		want = 16;
+		break;
+	default:
+		reader->is_bad = true;
+		return -1;
+	}
+	ip = ipc_get_mem(reader, &len);
+	address->port = ipc_get_u16(reader);
+	address->scope = ipc_get_u32(reader);
+	if (reader->is_bad || len != want) {
+		reader->is_bad = true;
+		return -1;
+	}
+	if (want > 0)
+		memcpy(address->ip, ip, want);
+	return 0;
+}
+
+void
+decision_put(struct ipc_message *message, const struct decision *decision)
+{
+	size_t i;
+
+	ipc_put_u8(message, (uint8_t)decision->kind);
+	ipc_put_u8(message, (uint8_t)decision->evidence);
+	ipc_put_u8(message, (uint8_t)decision->level);
+	ipc_put_u8(message, decision->is_server);
+	ipc_put_u8(message, decision->allows_auth);
+	ipc_put_u8(message, decision->is_permanent);
+	ipc_put_u8(message, (uint8_t)decision->word);
+	ipc_put_u8(message, (uint8_t)decision->name_count);
+	for (i = 0; i < decision->name_count; i++)
+		ipc_put_str(message, decision->names[i]);
+	ipc_put_u8(message, decision->has_address);
+	if (decision->has_address)
+		address_put(message, &decision->address);
+	ipc_put_u8(message, (uint8_t)decision->pin_count);
+	for (i = 0; i < decision->pin_count; i++)
+		ipc_put_mem(message, decision->pins[i],
+		    sizeof(decision->pins[i]));
+	ipc_put_u8(message, decision->is_pin_only);
+	ipc_put_str(message, decision->trust);
+	ipc_put_u8(message, (uint8_t)decision->sni_count);
+	ipc_put_str(message, decision->status);
+	ipc_put_str(message, decision->text);
+	ipc_put_u32(message, decision->ttl);
+}
+
+/* A byte of 0 to max; anything else makes the reader bad. */
+static uint8_t
+get_upto(struct ipc_reader *reader, uint8_t max)
+{
+	uint8_t value = ipc_get_u8(reader);
+
+	if (value <= max)
+		return value;
+	reader->is_bad = true;
+	return 0;
+}
+
+static bool
+get_bool(struct ipc_reader *reader)
+{
+	return get_upto(reader, 1) == 1;
+}
+
+static void
+get_names(struct ipc_reader *reader, struct decision *decision)
+{
+	size_t i;
+
+	decision->name_count = get_upto(reader, DECISION_NAMES_MAX);
+	for (i = 0; i < decision->name_count && !reader->is_bad; i++) {
+		ipc_get_str(reader, decision->names[i],
+		    sizeof(decision->names[i]));
+		if (!dns_name_is_host(decision->names[i]))
+			reader->is_bad = true;
+	}
+}
+
+static void
+get_pins(struct ipc_reader *reader, struct decision *decision)
+{
+	const void *pin;
+	size_t i, len;
+
+	decision->pin_count = get_upto(reader, CONFIG_PINS_MAX);
+	for (i = 0; i < decision->pin_count && !reader->is_bad; i++) {
+		pin = ipc_get_mem(reader, &len);
+		if (len == sizeof(decision->pins[i]))
+			memcpy(decision->pins[i], pin, len);
+		else
+			reader->is_bad = true;
+	}
+}
+
+static bool
+is_printable(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (!isascii((unsigned char)*text) ||
+		    !isprint((unsigned char)*text))
+			return false;
+	return true;
+}
+
+/* RFC 3463 2, without the class: "" or one to three digits, dot, the same. */
+static bool
+is_status(const char *status)
+{
+	static const char digits[] = "0123456789";
+	size_t subject, detail;
+
+	if (status[0] == '\0')
+		return true;
+	subject = strspn(status, digits);
+	if (subject < 1 || subject > 3 || status[subject] != '.')
+		return false;
+	status += subject + 1;
+	detail = strspn(status, digits);
+	return detail >= 1 && detail <= 3 && status[detail] == '\0';
+}
+
+/* What each field may be is checked where it is read; this is the rest. */
+static bool
+is_coherent(const struct decision *decision)
+{
+	if (decision->sni_count > decision->name_count)
+		return false;
+	if (decision->has_address &&
+	    address_ip_len(&decision->address) == 0)
+		return false;
+	if (decision->is_pin_only && decision->pin_count == 0)
+		return false;
+	/* A proof asked for must be one that can fail. */
+	if (decision->kind == DECISION_LEVEL &&
+	    decision->level == LEVEL_VERIFY && decision->name_count == 0 &&
+	    !decision->has_address && !decision->is_pin_only)
+		return false;
+	if (decision->allows_auth && decision->level != LEVEL_VERIFY)
+		return false;
+	return is_status(decision->status) && is_printable(decision->text);
+}
+
+int
+decision_get(struct ipc_reader *reader, struct decision *decision)
+{
+	memset(decision, 0, sizeof(*decision));
+	decision->kind = get_upto(reader, DECISION_REFUSE);
+	decision->evidence = get_upto(reader, EVIDENCE_ADDRESS);
+	decision->level = get_upto(reader, LEVEL_NONE);
+	decision->is_server = get_bool(reader);
+	decision->allows_auth = get_bool(reader);
+	decision->is_permanent = get_bool(reader);
+	decision->word = get_upto(reader, RESULT_DNSSEC_INVALID);
+	get_names(reader, decision);
+	decision->has_address = get_bool(reader);
+	if (decision->has_address)
+		address_get(reader, &decision->address);
+	get_pins(reader, decision);
+	decision->is_pin_only = get_bool(reader);
+	ipc_get_str(reader, decision->trust, sizeof(decision->trust));
+	decision->sni_count = get_upto(reader, DECISION_NAMES_MAX);
+	ipc_get_str(reader, decision->status, sizeof(decision->status));
+	ipc_get_str(reader, decision->text, sizeof(decision->text));
+	decision->ttl = ipc_get_u32(reader);
+	if (!reader->is_bad && !is_coherent(decision))
+		reader->is_bad = true;
+	return reader->is_bad ? -1 : 0;
+}

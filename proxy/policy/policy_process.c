@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * postern-policy: the process that asks the DNS.  It holds no key, no mail and
+ * no privilege.  Its jail allows sockets, since it is a resolver, and no file:
+ * the trust anchor, the root hints and the configuration are read before the
+ * door closes.  It serves one configuration for its whole life; a reload
+ * starts another process and drains this one.
+ */
+
+#include <event2/event.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "proxy/base/address.h"
+#include "proxy/base/child.h"
+#include "proxy/base/ipc.h"
+#include "proxy/base/log.h"
+#include "proxy/base/sandbox.h"
+#include "proxy/config.h"
+#include "proxy/policy/asker.h"
+#include "proxy/policy/decision.h"
+
+/*
+ * A recipient's domain comes from a client and may be longer than any real
+ * one; that is the recipient's fault, not the relay's.
+ */
+#define DOMAIN_TEXT_MAX 1024
+
+struct policy;
+
+/* A relay's end of its channel. */
+struct relay {
+	LIST_ENTRY(relay) entry;
+	struct policy *policy;	     /* borrowed */
+	struct ipc_channel *channel; /* owned */
+};
+
+struct policy {
+	struct event_base *base;
+	struct child *child;
+	struct config *config;
+	struct asker *asker;
+	LIST_HEAD(, relay) relays;
+	bool is_draining;
+};
+
+static void
+relay_free(struct relay *relay)
+{
+	asker_forget(relay->policy->asker, relay);
+	LIST_REMOVE(relay, entry);
+	ipc_channel_free(relay->channel);
+	free(relay);
+}
+
+static void
+end_if_drained(const struct policy *policy)
+{
+	if (policy->is_draining && LIST_EMPTY(&policy->relays))
+		child_drained(policy->child);
+}
+
+/*
+ * Every question gets its answer; a relay that cannot take it loses its
+ * channel, so that it knows that there will be none.
+ */
+static void
+answer(void *arg, uint32_t id, const struct decision *decision)
+{
+	struct relay *relay = arg;
+	struct policy *policy = relay->policy;
+	struct ipc_message message;
+
+	ipc_compose(&message, POLICY_ANSWER, id);
+	decision_put(&message, decision);
+	if (ipc_send(relay->channel, &message) == 0)
+		return;
+	log_warn("a relay does not take its answers");
+	relay_free(relay);
+	end_if_drained(policy);
+}
+
+/* The part that all questions have: id and destination. */
+static int
+read_question(struct question *question, enum policy_message kind,
+    struct ipc_reader *reader)
+{
+	memset(question, 0, sizeof(*question));
+	question->kind = kind;
+	question->id = reader->id;
+	if (address_get(reader, &question->destination) == -1 ||
+	    address_ip_len(&question->destination) == 0)
+		return -1;
+	return 0;
+}
+
+static int
+on_ask_server(void *arg, struct ipc_channel *channel,
+    struct ipc_reader *reader)
+{
+	struct relay *relay = arg;
+	struct question question;
+
+	(void)channel;
+	if (read_question(&question, POLICY_ASK_SERVER, reader) == -1 ||
+	    ipc_end(reader) == -1)
+		return -1;
+	asker_ask(relay->policy->asker, &question, answer, relay);
+	return 0;
+}
+
+static int
+on_ask_domain(void *arg, struct ipc_channel *channel,
+    struct ipc_reader *reader)
+{
+	struct relay *relay = arg;
+	struct question question;
+	char domain[DOMAIN_TEXT_MAX];
+
+	(void)channel;
+	if (read_question(&question, POLICY_ASK_DOMAIN, reader) == -1)
+		return -1;
+	ipc_get_str(reader, domain, sizeof(domain));
+	if (ipc_end(reader) == -1)
+		return -1;
+	if (strlcpy(question.domain, domain, sizeof(question.domain)) >=
+	    sizeof(question.domain))
+		question.domain[0] = '\0';
+	asker_ask(relay->policy->asker, &question, answer, relay);
+	return 0;
+}
+
+static int
+on_ask_literal(void *arg, struct ipc_channel *channel,
+    struct ipc_reader *reader)
+{
+	struct relay *relay = arg;
+	struct question question;
+
+	(void)channel;
+	if (read_question(&question, POLICY_ASK_LITERAL, reader) == -1 ||
+	    address_get(reader, &question.literal) == -1 ||
+	    address_ip_len(&question.literal) == 0 || ipc_end(reader) == -1)
+		return -1;
+	asker_ask(relay->policy->asker, &question, answer, relay);
+	return 0;
+}
+
+static const struct ipc_row relay_rows[] = {
+	{ POLICY_ASK_SERVER, false, "ASK_SERVER", on_ask_server },
+	{ POLICY_ASK_DOMAIN, false, "ASK_DOMAIN", on_ask_domain },
+	{ POLICY_ASK_LITERAL, false, "ASK_LITERAL", on_ask_literal },
+	{ 0, false, NULL, NULL },
+};
+
+static void
+on_relay_closed(void *arg, struct ipc_channel *channel, const char *why)
+{
+	struct relay *relay = arg;
+	struct policy *policy = relay->policy;
+
+	(void)channel;
+	log_debug("a relay's channel ends: %s", why);
+	relay_free(relay);
+	end_if_drained(policy);
+}
+
+/* What is read here is all that is ever read. */
+static int
+on_config(void *arg, uint32_t generation, int fd)
+{
+	static const char *const no_paths[] = { NULL };
+	struct policy *policy = arg;
+	char error[ASKER_ERROR_MAX];
+	const char *why;
+
+	if (policy->config != NULL)
+		return -1;
+	if ((policy->config = config_from_fd(fd)) == NULL)
+		fatal("configuration");
+	log_init("postern-policy", policy->config->log.to,
+	    policy->config->log.format);
+	log_set_verbose(policy->config->log.verbose);
+	policy->asker = asker_new(policy->base, policy->config, error);
+	if (policy->asker == NULL)
+		fatalx("%s", error);
+	if (sandbox_enter(SANDBOX_POLICY, no_paths, &why) == -1)
+		fatal("sandbox: %s", why);
+	log_debug("serves configuration %u", generation);
+	child_ready(policy->child);
+	return 0;
+}
+
+static int
+on_relay(void *arg, int fd)
+{
+	struct policy *policy = arg;
+	struct relay *relay;
+
+	if ((relay = calloc(1, sizeof(*relay))) == NULL)
+		goto fail;
+	relay->policy = policy;
+	relay->channel = ipc_channel_new(policy->base, fd, "relay",
+	    relay_rows, on_relay_closed, relay);
+	if (relay->channel == NULL)
+		goto fail;
+	LIST_INSERT_HEAD(&policy->relays, relay, entry);
+	return 0;
+fail:
+	/* The relay sees its end close, and the parent that it has none. */
+	log_warn("a relay's channel");
+	free(relay);
+	close(fd);
+	return 0;
+}
+
+static void
+on_drain(void *arg, bool is_now)
+{
+	struct policy *policy = arg;
+
+	if (is_now)
+		child_drained(policy->child);
+	policy->is_draining = true;
+	end_if_drained(policy);
+}
+
+static const struct child_handlers handlers = {
+	.config = on_config,
+	.relay = on_relay,
+	.drain = on_drain,
+};
+
+int
+main(void)
+{
+	struct policy policy = { .is_draining = false };
+
+	LIST_INIT(&policy.relays);
+	if ((policy.base = event_base_new()) == NULL)
+		return EXIT_FAILURE;
+	policy.child = child_start(policy.base, "postern-policy", &handlers,
+	    &policy);
+	if (event_base_dispatch(policy.base) == -1)
+		fatal("event loop");
+	return EXIT_FAILURE;
+}

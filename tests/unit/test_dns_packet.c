@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * DNS answers, good and hostile.  Packets are built by hand, so that a test
+ * can say what no library would let out.
+ */
+
+#include "proxy/policy/dns_packet.h"
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define TYPE_CNAME 5
+#define TYPE_SOA   6
+
+struct packet {
+	uint8_t data[65535];
+	size_t len;
+};
+
+static void
+put(struct packet *packet, const void *data, size_t len)
+{
+	assert_true(len <= sizeof(packet->data) - packet->len);
+	memcpy(packet->data + packet->len, data, len);
+	packet->len += len;
+}
+
+static void
+put_u16(struct packet *packet, unsigned int value)
+{
+	const uint8_t bytes[2] = { (uint8_t)(value >> 8), (uint8_t)value };
+
+	put(packet, bytes, sizeof(bytes));
+}
+
+static void
+put_u32(struct packet *packet, uint32_t value)
+{
+	put_u16(packet, value >> 16);
+	put_u16(packet, value & 0xffff);
+}
+
+/* "" is the root; a label "\1" of the text becomes a NUL byte. */
+static void
+put_name(struct packet *packet, const char *name)
+{
+	size_t len, i;
+	uint8_t byte;
+
+	while (*name != '\0') {
+		len = strcspn(name, ".");
+		byte = (uint8_t)len;
+		put(packet, &byte, 1);
+		for (i = 0; i < len; i++) {
+			byte = name[i] == '\1' ? 0 : (uint8_t)name[i];
+			put(packet, &byte, 1);
+		}
+		name += len;
+		name += *name == '.';
+	}
+	put(packet, "", 1);
+}
+
+static void
+begin(struct packet *packet, unsigned int rcode, const char *name,
+    unsigned int type, unsigned int answers, unsigned int authorities)
+{
+	packet->len = 0;
+	put_u16(packet, 0x1234);
+	put_u16(packet, 0x8180 | rcode);
+	put_u16(packet, 1);
+	put_u16(packet, answers);
+	put_u16(packet, authorities);
+	put_u16(packet, 0);
+	put_name(packet, name);
+	put_u16(packet, type);
+	put_u16(packet, 1);
+}
+
+static void
+put_rr(struct packet *packet, const char *owner, unsigned int type,
+    uint32_t ttl, const struct packet *rdata)
+{
+	put_name(packet, owner);
+	put_u16(packet, type);
+	put_u16(packet, 1);
+	put_u32(packet, ttl);
+	put_u16(packet, (unsigned int)rdata->len);
+	put(packet, rdata->data, rdata->len);
+}
+
+static void
+put_mx(struct packet *packet, const char *owner, uint32_t ttl,
+    unsigned int preference, const char *host)
+{
+	static struct packet rdata;
+
+	rdata.len = 0;
+	put_u16(&rdata, preference);
+	put_name(&rdata, host);
+	put_rr(packet, owner, DNS_MX, ttl, &rdata);
+}
+
+static void
+put_alias(struct packet *packet, const char *owner, uint32_t ttl,
+    const char *target)
+{
+	static struct packet rdata;
+
+	rdata.len = 0;
+	put_name(&rdata, target);
+	put_rr(packet, owner, TYPE_CNAME, ttl, &rdata);
+}
+
+static void
+put_address(struct packet *packet, const char *owner, uint32_t ttl,
+    const char *text)
+{
+	static struct packet rdata;
+	uint8_t ip[16];
+	int family = strchr(text, ':') == NULL ? AF_INET : AF_INET6;
+
+	assert_int_equal(inet_pton(family, text, ip), 1);
+	rdata.len = 0;
+	put(&rdata, ip, family == AF_INET ? 4 : 16);
+	put_rr(packet, owner, family == AF_INET ? DNS_A : DNS_AAAA, ttl,
+	    &rdata);
+}
+
+static void
+put_soa(struct packet *packet, const char *owner, uint32_t ttl)
+{
+	static struct packet rdata;
+	int i;
+
+	rdata.len = 0;
+	put_name(&rdata, "ns");
+	put_name(&rdata, "hostmaster");
+	for (i = 0; i < 5; i++)
+		put_u32(&rdata, 7);
+	put_rr(packet, owner, TYPE_SOA, ttl, &rdata);
+}
+
+static int
+parse(const struct packet *packet, enum dns_type type,
+    struct dns_answer *answer)
+{
+	/* On the heap and of that very size, so that ASan sees an overrun. */
+	uint8_t *copy = malloc(packet->len > 0 ? packet->len : 1);
+	int ret;
+
+	assert_non_null(copy);
+	memcpy(copy, packet->data, packet->len);
+	ret = dns_packet_parse(copy, packet->len, type, answer);
+	free(copy);
+	return ret;
+}
+
+static struct packet packet;
+static struct dns_answer answer;
+
+static void
+test_mx(void **state)
+{
+	(void)state;
+	begin(&packet, 0, "example.org", DNS_MX, 3, 0);
+	put_mx(&packet, "example.org", 300, 20, "B.mx.example.org");
+	put_mx(&packet, "EXAMPLE.org", 200, 10, "c.example.net");
+	put_mx(&packet, "example.org", 300, 10, "a_1.example.net");
+	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
+	assert_int_equal(answer.status, DNS_FOUND);
+	assert_int_equal(answer.count, 3);
+	assert_string_equal(answer.records[0].name, "a_1.example.net");
+	assert_string_equal(answer.records[1].name, "c.example.net");
+	assert_string_equal(answer.records[2].name, "b.mx.example.org");
+	assert_int_equal(answer.records[2].preference, 20);
+	assert_int_equal(answer.ttl, 200);
+	assert_false(answer.is_secure);
+}
+
+static void
+test_null_mx(void **state)
+{
+	(void)state;
+	begin(&packet, 0, "example.org", DNS_MX, 1, 0);
+	put_mx(&packet, "example.org", 300, 0, "");
+	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
+	assert_int_equal(answer.status, DNS_FOUND);
+	assert_int_equal(answer.count, 1);
+	assert_string_equal(answer.records[0].name, "");
+}
+
+static void
+test_addresses(void **state)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	(void)state;
+	begin(&packet, 0, "mx.example.org", DNS_A, 2, 0);
+	put_address(&packet, "mx.example.org", 60, "192.0.2.1");
+	put_address(&packet, "mx.example.org", 60, "192.0.2.2");
+	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
+	assert_int_equal(answer.count, 2);
+	assert_string_equal(address_ip_text(&answer.records[1].address, text),
+	    "192.0.2.2");
+
+	begin(&packet, 0, "mx.example.org", DNS_AAAA, 1, 0);
+	put_address(&packet, "mx.example.org", 60, "2001:db8::1");
+	assert_int_equal(parse(&packet, DNS_AAAA, &answer), 0);
+	assert_string_equal(address_ip_text(&answer.records[0].address, text),
+	    "2001:db8::1");
+}
+
+/* Other owners, types and classes in the answer section say nothing. */
+static void
+test_strangers(void **state)
+{
+	(void)state;
+	begin(&packet, 0, "a.example", DNS_A, 3, 0);
+	put_address(&packet, "b.example", 1, "192.0.2.1");
+	put_address(&packet, "a.example", 1, "2001:db8::1");
+	put_address(&packet, "a.example", 1, "192.0.2.2");
+	packet.data[packet.len - 4 - 2 - 4 - 1] = 3; /* class CHAOS */
+	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
+	assert_int_equal(answer.status, DNS_NODATA);
+	assert_int_equal(answer.count, 0);
+	assert_int_equal(answer.ttl, DNS_TTL_NEGATIVE);
+}
+
+static void
+test_aliases(void **state)
+{
+	(void)state;
+	begin(&packet, 0, "a.example", DNS_A, 3, 0);
+	put_address(&packet, "c.example", 300, "192.0.2.1");
+	put_alias(&packet, "b.example", 20, "C.example");
+	put_alias(&packet, "a.example", 300, "b.example");
+	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
+	assert_int_equal(answer.status, DNS_FOUND);
+	assert_int_equal(answer.count, 1);
+	assert_int_equal(answer.ttl, 20);
+
+	/* An alias that leads nowhere here. */
+	begin(&packet, 0, "a.example", DNS_A, 1, 1);
+	put_alias(&packet, "a.example", 300, "b.example");
+	put_soa(&packet, "example", 30);
+	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
+	assert_int_equal(answer.status, DNS_NODATA);
+	assert_int_equal(answer.ttl, 30);
+
+	/* One that leads to itself. */
+	begin(&packet, 0, "a.example", DNS_A, 2, 0);
+	put_alias(&packet, "a.example", 300, "b.example");
+	put_alias(&packet, "b.example", 300, "a.example");
+	assert_int_equal(parse(&packet, DNS_A, &answer), -1);
+	assert_int_equal(answer.status, DNS_FAILED);
+}
+
+static void
+test_negative(void **state)
+{
+	(void)state;
+	begin(&packet, 3, "a.example", DNS_MX, 0, 1);
+	put_soa(&packet, "example", 120);
+	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
+	assert_int_equal(answer.status, DNS_NXDOMAIN);
+	assert_int_equal(answer.ttl, 120);
+
+	/* No domain and yet an answer: neither can be believed. */
+	begin(&packet, 3, "a.example", DNS_A, 1, 0);
+	put_address(&packet, "a.example", 60, "192.0.2.1");
+	assert_int_equal(parse(&packet, DNS_A, &answer), -1);
+
+	begin(&packet, 2, "a.example", DNS_MX, 0, 0);
+	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
+	assert_int_equal(answer.status, DNS_FAILED);
+	assert_string_equal(answer.why, "SERVFAIL");
+	begin(&packet, 9, "a.example", DNS_MX, 0, 0);
+	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
+	assert_int_equal(answer.status, DNS_FAILED);
+	assert_string_equal(answer.why, "response code 9");
+}
+
+/* THREATS 39: no such byte comes further than this. */
+static void
+test_bad_hosts(void **state)
+{
+	static const char *const hosts[] = {
+		"a b.example", "a\r\n.example", "a\1.example", "a\x1b]0;.example",
+		"a\xff.example", "a\\.example", "a@b.example", "192.0.2.1", "1",
+		"*.example",
+	};
+	size_t i, count = sizeof(hosts) / sizeof(hosts[0]);
+
+	(void)state;
+	begin(&packet, 0, "example.org", DNS_MX, (unsigned int)count + 1, 0);
+	for (i = 0; i < count; i++)
+		put_mx(&packet, "example.org", 60, 1, hosts[i]);
+	put_mx(&packet, "example.org", 60, 9, "good.example");
+	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
+	assert_int_equal(answer.count, 1);
+	assert_string_equal(answer.records[0].name, "good.example");
+	assert_int_equal(answer.bad_count, count);
+
+	/* A dot inside a label must not become one between two. */
+	begin(&packet, 0, "example.org", DNS_MX, 1, 0);
+	put_mx(&packet, "example.org", 60, 1, "a-b.example");
+	*(uint8_t *)memchr(packet.data + 40, '-', packet.len - 40) = '.';
+	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
+	assert_int_equal(answer.count, 0);
+	assert_int_equal(answer.bad_count, 1);
+}
+
+static void
+test_too_many(void **state)
+{
+	char host[32];
+	unsigned int i;
+
+	(void)state;
+	begin(&packet, 0, "example.org", DNS_MX, DNS_RECORDS_MAX + 10, 0);
+	for (i = 0; i < DNS_RECORDS_MAX + 10; i++) {
+		snprintf(host, sizeof(host), "mx%u.example.org", i);
+		put_mx(&packet, "example.org", 60, 1000 - i, host);
+	}
+	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
+	assert_int_equal(answer.count, DNS_RECORDS_MAX);
+	/* The best ones, which came last. */
+	assert_int_equal(answer.records[0].preference,
+	    1000 - DNS_RECORDS_MAX - 9);
+	assert_int_equal(answer.records[DNS_RECORDS_MAX - 1].preference,
+	    1000 - 10);
+
+	begin(&packet, 0, "example.org", DNS_A, DNS_RECORDS_MAX + 1, 0);
+	for (i = 0; i < DNS_RECORDS_MAX + 1; i++)
+		put_address(&packet, "example.org", 60, "192.0.2.1");
+	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
+	assert_int_equal(answer.count, DNS_RECORDS_MAX);
+
+	begin(&packet, 0, "example.org", DNS_A, DNS_PACKET_RRS + 1, 0);
+	for (i = 0; i < DNS_PACKET_RRS + 1; i++)
+		put_address(&packet, "example.org", 60, "192.0.2.1");
+	assert_int_equal(parse(&packet, DNS_A, &answer), -1);
+}
+
+static void
+test_ttl(void **state)
+{
+	(void)state;
+	begin(&packet, 0, "a.example", DNS_A, 1, 0);
+	put_address(&packet, "a.example", 0x80000000, "192.0.2.1");
+	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
+	assert_int_equal(answer.ttl, 0);
+}
+
+/* Every shorter packet and every longer one is refused. */
+static void
+test_cut(void **state)
+{
+	size_t whole;
+
+	(void)state;
+	begin(&packet, 0, "a.example", DNS_MX, 2, 1);
+	put_alias(&packet, "a.example", 60, "b.example");
+	put_mx(&packet, "b.example", 60, 10, "mx.example");
+	put_soa(&packet, "example", 60);
+	whole = packet.len;
+	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
+	for (packet.len = 0; packet.len < whole; packet.len++) {
+		assert_int_equal(parse(&packet, DNS_MX, &answer), -1);
+		assert_int_equal(answer.status, DNS_FAILED);
+		assert_int_equal(answer.count, 0);
+	}
+	packet.data[packet.len++] = 0;
+	assert_int_equal(parse(&packet, DNS_MX, &answer), -1);
+}
+
+/* Whatever one byte becomes, nothing is overrun and no bad name comes out. */
+static void
+test_flipped(void **state)
+{
+	size_t at, i;
+	unsigned int bit;
+
+	(void)state;
+	begin(&packet, 0, "a.example", DNS_MX, 2, 0);
+	put_alias(&packet, "a.example", 60, "b.example");
+	put_mx(&packet, "b.example", 60, 10, "mx.example");
+	for (at = 0; at < packet.len; at++) {
+		for (bit = 0; bit < 8; bit++) {
+			packet.data[at] ^= (uint8_t)(1 << bit);
+			parse(&packet, DNS_MX, &answer);
+			for (i = 0; i < answer.count; i++)
+				assert_true(answer.records[i].name[0] == '\0' ||
+				    dns_name_is_host(answer.records[i].name));
+			packet.data[at] ^= (uint8_t)(1 << bit);
+		}
+	}
+}
+
+static void
+test_wrong_rdata(void **state)
+{
+	static struct packet rdata;
+
+	(void)state;
+	/* An address of three bytes, of five; an MX with bytes behind. */
+	rdata.len = 0;
+	put(&rdata, "\300\0\2", 3);
+	begin(&packet, 0, "a.example", DNS_A, 1, 0);
+	put_rr(&packet, "a.example", DNS_A, 60, &rdata);
+	assert_int_equal(parse(&packet, DNS_A, &answer), -1);
+	put(&rdata, "\1\1", 2);
+	begin(&packet, 0, "a.example", DNS_A, 1, 0);
+	put_rr(&packet, "a.example", DNS_A, 60, &rdata);
+	assert_int_equal(parse(&packet, DNS_A, &answer), -1);
+
+	rdata.len = 0;
+	put_u16(&rdata, 10);
+	put_name(&rdata, "mx.example");
+	put(&rdata, "x", 1);
+	begin(&packet, 0, "a.example", DNS_MX, 1, 0);
+	put_rr(&packet, "a.example", DNS_MX, 60, &rdata);
+	assert_int_equal(parse(&packet, DNS_MX, &answer), -1);
+
+	rdata.len = 2; /* the preference alone */
+	begin(&packet, 0, "a.example", DNS_MX, 1, 0);
+	put_rr(&packet, "a.example", DNS_MX, 60, &rdata);
+	assert_int_equal(parse(&packet, DNS_MX, &answer), -1);
+}
+
+static void
+test_pointers(void **state)
+{
+	static struct packet rdata;
+	size_t at;
+
+	(void)state;
+	/* A good one: owner and host point to the question's name. */
+	rdata.len = 0;
+	put_u16(&rdata, 10);
+	put(&rdata, "\2mx\300\14", 5);
+	begin(&packet, 0, "a.example", DNS_MX, 1, 0);
+	at = packet.len;
+	put_rr(&packet, "", DNS_MX, 60, &rdata);
+	memmove(packet.data + at + 2, packet.data + at + 1,
+	    packet.len - at - 1);
+	packet.len++;
+	memcpy(packet.data + at, "\300\14", 2);
+	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
+	assert_int_equal(answer.count, 1);
+	assert_string_equal(answer.records[0].name, "mx.a.example");
+
+	/* To itself, forward, and to a reserved label type. */
+	packet.data[at + 1] = (uint8_t)at;
+	assert_int_equal(parse(&packet, DNS_MX, &answer), -1);
+	packet.data[at + 1] = (uint8_t)(at + 2);
+	assert_int_equal(parse(&packet, DNS_MX, &answer), -1);
+	packet.data[at] = 0x80;
+	assert_int_equal(parse(&packet, DNS_MX, &answer), -1);
+}
+
+/* A name of 255 bytes is one, of 256 is none. */
+static void
+test_long_names(void **state)
+{
+	char name[300] = "";
+	int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		strlcat(name, "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuv"
+			      "wxyzabcdefghijk.", sizeof(name));
+	strlcat(name, "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"
+		      "abcdefghi", sizeof(name));
+	assert_int_equal(strlen(name), 253);
+	begin(&packet, 0, "a.example", DNS_MX, 1, 0);
+	put_mx(&packet, "a.example", 60, 1, name);
+	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
+	assert_string_equal(answer.records[0].name, name);
+
+	strlcat(name, "x", sizeof(name));
+	begin(&packet, 0, "a.example", DNS_MX, 1, 0);
+	put_mx(&packet, "a.example", 60, 1, name);
+	assert_int_equal(parse(&packet, DNS_MX, &answer), -1);
+}
+
+static void
+test_wrong_head(void **state)
+{
+	(void)state;
+	begin(&packet, 0, "a.example", DNS_A, 0, 0);
+	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
+	assert_int_equal(parse(&packet, DNS_MX, &answer), -1);
+	packet.data[2] &= 0x7f; /* a query */
+	assert_int_equal(parse(&packet, DNS_A, &answer), -1);
+	packet.data[2] |= 0x82; /* a truncated answer */
+	assert_int_equal(parse(&packet, DNS_A, &answer), -1);
+	begin(&packet, 0, "a.example", DNS_A, 0, 0);
+	packet.data[5] = 0; /* no question */
+	assert_int_equal(parse(&packet, DNS_A, &answer), -1);
+}
+
+static void
+test_host_names(void **state)
+{
+	static const char *const good[] = { "a", "a.b", "a-b.c_d", "1a.2b",
+		"xn--bcher-kva.example", "1.2.x" };
+	static const char *const bad[] = { "", ".", "a.", ".a", "a..b", "A.b",
+		"a b", "a\n", "1", "a.1", "192.0.2.1", "a/b", "*.a", "a\x80",
+		"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefg"
+		"hijkl.example" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_true(dns_name_is_host(good[i]));
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(dns_name_is_host(bad[i]));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_mx),
+		cmocka_unit_test(test_null_mx),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_aliases),
+		cmocka_unit_test(test_negative),
+		cmocka_unit_test(test_bad_hosts),
+		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_ttl),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_flipped),
+		cmocka_unit_test(test_wrong_rdata),
+		cmocka_unit_test(test_pointers),
+		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_wrong_head),
+		cmocka_unit_test(test_host_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
