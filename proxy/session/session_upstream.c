@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A session's dealings with its server: by which rule the whole connection is
+ * judged, dialling, the ways round a handshake that failed, and what each of
+ * the server's replies is to the client.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "certs/chain.h"
+#include "netfilter/origin.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/config.h"
+#include "proxy/session/hints.h"
+#include "proxy/session/policy_client.h"
+#include "proxy/session/session_state.h"
+#include "proxy/session/settings.h"
+#include "proxy/tls/conn.h"
+
+static void on_server(void *, struct server_leg *, enum server_event,
+    struct server_ref, const struct reply *);
+
+/* The server failed while the client could still be told so. */
+static void
+on_server_gone(struct session *session)
+{
+	struct server_fault fault = *server_leg_fault(session->server);
+	char		    peer[ADDRESS_TEXT_MAX], status[12];
+
+	snprintf(status, sizeof(status), "4.%s", fault.status);
+	session_peer(session, peer);
+	if (session->state == SESSION_QUIT) {
+		session_answer(session, session->current, 221, "2.0.0", "Bye");
+		session_close(session, "quit");
+	} else if (fault.word != RESULT_NONE)
+		session_end(session, "server failed", 421, status,
+		    "%s: %s: %s", peer, result_word_text(fault.word),
+		    fault.text);
+	else if (session->state == SESSION_FINAL)
+		session_end(session, "server failed", 421, status,
+		    "%s: %s: it did not say whether it has the message", peer,
+		    fault.text);
+	else
+		session_end(session, "server failed", 421, status, "%s: %s",
+		    peer, fault.text);
+}
+
+/* May some recipient of this connection be reached without TLS? */
+static bool
+may_be_clear(const struct session *session)
+{
+	if (session->rule != NULL)
+		return session->rule->decision.level == LEVEL_NONE;
+	return settings_allows_clear(session->settings, clock_wall());
+}
+
+/*
+ * TLS failed before anything was shown to the client.  The name in the
+ * server's greeting may be the SNI it wants; where clear text may be allowed
+ * for someone, the session goes on without TLS and each recipient decides.
+ */
+static bool
+try_another_way_up(struct session *session)
+{
+	const struct server_fault *fault = server_leg_fault(session->server);
+	struct server_leg	  *leg = NULL;
+	bool			   allows_clear = may_be_clear(session);
+
+	if (session->is_up || !fault->is_handshake ||
+	    session->state != SESSION_HELLO)
+		return false;
+	if (!session->has_tls_fault) {
+		session->tls_fault = *fault;
+		session->has_tls_fault = true;
+	}
+	if (!session->tried_greeting_name &&
+	    session->greeting_name[0] != '\0' &&
+	    strcmp(session->greeting_name,
+	    server_leg_sni(session->server)) != 0) {
+		session->tried_greeting_name = true;
+		if (session_dial(session, &leg, session->greeting_name, false,
+		    allows_clear) == -1)
+			return false;
+	} else if (!session->tried_clear && allows_clear) {
+		session->tried_clear = true;
+		if (session_dial(session, &leg, NULL, true, true) == -1)
+			return false;
+	} else
+		return false;
+	server_leg_retire(session->server, true);
+	session->server = leg;
+	return true;
+}
+
+int
+session_dial(struct session *session, struct server_leg **legp,
+    const char *sni, bool is_clear, bool allows_clear)
+{
+	const struct config	 *config = session_config(session);
+	struct server_leg_options options = {
+		.base = session->context->base,
+		.tls = session->context->tls,
+		.reaper = session->context->reaper,
+		.endpoints = session->context->endpoints,
+		.address = session->server_address,
+		.sni = sni,
+		.hello = session->hello,
+		.is_clear = is_clear,
+		.allows_clear = allows_clear,
+		.timeouts = &config->timeouts,
+		.handler = on_server,
+		.arg = session,
+		.log_id = session->id,
+	};
+	bool keeps_source = config->mode == CONFIG_GATEWAY &&
+	    config->keep_source_address;
+	int fd;
+
+	*legp = NULL;
+	fd = origin_dial_socket(&session->server_address,
+	    keeps_source ? &session->client_address : NULL,
+	    session->context->mark);
+	if (fd == -1) {
+		log_warn("%s: cannot make a socket to reach %s", session->id,
+		    session_peer(session, (char[ADDRESS_TEXT_MAX]){0}));
+		return -1;
+	}
+	if ((*legp = server_leg_new(&options, fd)) == NULL) {
+		close(fd);
+		return -1;
+	}
+	return 0;
+}
+
+int
+session_send(struct session *session, enum reply_for kind, uint32_t id,
+    uint32_t timeout_s, const char *line, size_t len)
+{
+	struct server_ref ref = {.kind = (int)kind, .id = id};
+
+	if (session->server != NULL && server_leg_command(session->server,
+	    ref, timeout_s, line, len) == 0)
+		return 0;
+	session_end(session, "out of memory", 421, "4.3.0",
+	    "cannot pass a command on: out of memory");
+	return -1;
+}
+
+void
+session_far_end(const struct session *session, struct server_leg *leg,
+    struct far_end *far)
+{
+	const struct conn_tls	  *tls = conn_tls(server_leg_conn(leg));
+	const struct server_fault *fault = server_leg_fault(leg);
+
+	memset(far, 0, sizeof(*far));
+	far->address = session->server_address;
+	if (tls != NULL) {
+		far->chain = tls->chain;
+		return;
+	}
+	if (session->has_tls_fault)
+		fault = &session->tls_fault;
+	far->fault_word = fault->word;
+	far->fault_text = fault->text;
+}
+
+/*
+ * The greeting goes to the client as it came, so that its own loop test sees
+ * the server's name; what it calls itself is kept as a guess for SNI.
+ */
+static void
+on_greeting(struct session *session, const struct reply *reply)
+{
+	const char *text;
+	size_t	    len, i;
+
+	session_answer_raw(session, answers_owe(&session->answers),
+	    buf_data(&reply->text), buf_len(&reply->text));
+	if (reply->code != 220) {
+		session_close(session, "refused by the server's greeting");
+		return;
+	}
+	if ((text = reply_text_line(reply, 0, &len)) != NULL) {
+		for (i = 0; i < len && i < sizeof(session->greeting_name) - 1 &&
+		    strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		    "0123456789-.", text[i]) != NULL && text[i] != '\0'; i++)
+			session->greeting_name[i] = text[i];
+		session->greeting_name[i] = '\0';
+		if (strchr(session->greeting_name, '.') == NULL)
+			session->greeting_name[0] = '\0';
+	}
+	session_goto(session, SESSION_READY);
+}
+
+static void
+on_answered(struct session *session, struct server_ref ref,
+    const struct reply *reply)
+{
+	struct transaction *transaction = &session->transaction;
+	struct recipient   *recipient;
+	bool		    is_positive = reply->code / 100 == 2;
+	size_t		    i;
+
+	switch ((enum reply_for)ref.kind) {
+	case REPLY_FOR_MAIL:
+		if (is_positive)
+			transaction->mail = MAIL_TAKEN;
+		else if (transaction_refuse(transaction,
+		    buf_data(&reply->text), buf_len(&reply->text)) == -1)
+			session_end(session, "out of memory", 421, "4.3.0",
+			    "out of memory");
+		return;
+	case REPLY_FOR_RCPT:
+		for (i = 0; i < transaction->recipient_count &&
+		    transaction->recipients[i].is_answered; i++)
+			;
+		if (i == transaction->recipient_count)
+			return;
+		recipient = &transaction->recipients[i];
+		recipient->is_answered = true;
+		if (transaction->mail == MAIL_REFUSED) {
+			/* The server's word on MAIL, not its 503 to this. */
+			session_answer_raw(session, ref.id,
+			    transaction->refusal, transaction->refusal_len);
+			return;
+		}
+		recipient->is_accepted = is_positive;
+		transaction->accepted += is_positive;
+		session->recipients += is_positive;
+		if (reply->code / 100 == 4)
+			transaction->has_temporary = true;
+		break;
+	case REPLY_FOR_DATA:
+		session_on_data_reply(session, reply);
+		return;
+	case REPLY_FOR_CHUNK:
+		session_on_chunk_reply(session, ref.id, false, reply);
+		return;
+	case REPLY_FOR_LAST_CHUNK:
+		session_on_chunk_reply(session, ref.id, true, reply);
+		return;
+	case REPLY_FOR_FINAL:
+		session_on_final_reply(session, reply);
+		return;
+	case REPLY_FOR_HELLO:
+		if (reply->code != 250)
+			break;
+		session_answer_hello(session, ref.id, reply);
+		return;
+	case REPLY_FOR_AUTH:
+		if (reply->code == 334)
+			session_goto(session, SESSION_AUTH_LINE);
+		else {
+			session->is_authenticated |= is_positive;
+			session_goto(session, SESSION_READY);
+		}
+		break;
+	case REPLY_FOR_QUIT:
+		session_answer_raw(session, ref.id, buf_data(&reply->text),
+		    buf_len(&reply->text));
+		session_close(session, "quit");
+		return;
+	case REPLY_FOR_REPLAY:
+		session_on_replay(session, reply);
+		return;
+	case REPLY_FOR_CLIENT:
+		break;
+	}
+	session_answer_raw(session, ref.id, buf_data(&reply->text),
+	    buf_len(&reply->text));
+	if (reply->code == 421)
+		session_close(session, "ended by the server");
+}
+
+static void
+on_server(void *arg, struct server_leg *leg, enum server_event event,
+    struct server_ref ref, const struct reply *reply)
+{
+	struct session *session = arg;
+
+	if (session->state == SESSION_FINISH || session->state == SESSION_DEAD)
+		return;
+	if (leg == session->other) {
+		if (event == SERVER_ANSWERED)
+			on_answered(session, ref, reply);
+		else
+			session_on_other(session, event, reply);
+		session_run(session);
+		return;
+	}
+	switch (event) {
+	case SERVER_GREETED_US:
+		on_greeting(session, reply);
+		break;
+	case SERVER_UP:
+		session_say_hello(session);
+		break;
+	case SERVER_SAID_NO:
+		session_on_hello_refused(session, reply);
+		break;
+	case SERVER_ANSWERED:
+		on_answered(session, ref, reply);
+		break;
+	case SERVER_UNASKED:
+		session_on_unasked(session, reply);
+		break;
+	case SERVER_CAN_WRITE:
+		break;
+	case SERVER_GONE:
+		if (!try_another_way_up(session))
+			on_server_gone(session);
+		break;
+	}
+	session_run(session);
+}
+
+/* Dials D with the best name known for it. */
+static void
+dial_first(struct session *session)
+{
+	const char *sni;
+	char	    peer[ADDRESS_TEXT_MAX];
+
+	sni = session->rule != NULL &&
+	    session->rule->decision.sni_count > 0 ?
+	    session->rule->decision.names[0] :
+	    hints_get(session->context->hints, &session->server_address);
+	session_goto(session, SESSION_GREETING);
+	if (session_dial(session, &session->server, sni, false,
+	    may_be_clear(session)) == -1)
+		session_end(session, "cannot dial", 421, "4.4.1",
+		    "%s: no connection: %s", session_peer(session, peer),
+		    strerror(errno));
+}
+
+static void
+take_rule(struct session *session, struct known *known)
+{
+	struct verdict verdict;
+	struct far_end far = {.address = session->server_address};
+	char	       peer[ADDRESS_TEXT_MAX];
+
+	switch (known->decision.kind) {
+	case DECISION_NO_RULE:
+		dial_first(session);
+		return;
+	case DECISION_LEVEL:
+		session->rule = known_ref(known);
+		dial_first(session);
+		return;
+	case DECISION_TEMPORARY:
+	case DECISION_REFUSE:
+		verdict_judge(&verdict, &known->decision,
+		    session_peer(session, peer), &far, NULL,
+		    CONFIG_DEFER, NULL, clock_wall());
+		session_end(session, "no decision", 421, verdict.status,
+		    "%s", verdict.text);
+		return;
+	}
+}
+
+static void
+on_server_rule(void *arg, struct known *known)
+{
+	struct session *session = arg;
+
+	session->question = NULL;
+	take_rule(session, known);
+	session_run(session);
+}
+
+void
+session_begin(struct session *session)
+{
+	struct known *known;
+
+	if (session_config(session)->server_count == 0) {
+		dial_first(session);
+		return;
+	}
+	session_goto(session, SESSION_SERVER_RULE);
+	known = policy_ask_server(session->context->policy,
+	    &session->server_address, on_server_rule, session,
+	    &session->question);
+	if (known != NULL) {
+		take_rule(session, known);
+		known_unref(known);
+	} else if (session->question == NULL)
+		session_end(session, "out of memory", 421, "4.3.0",
+		    "out of memory");
+}
+
