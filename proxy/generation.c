@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Settings on their way from the file to the children.
+ */
+
+#include "proxy/generation.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "certs/store.h"
+#include "netfilter/rules.h"
+#include "proxy/cmd_options.h"
+#include "proxy/config.h"
+#include "proxy/parent.h"
+
+/*
+ * A relay can only refuse settings whose trust files hold nothing usable, and
+ * by then it is too late to keep the old ones everywhere.
+ */
+static int
+check_trusts(const struct config *config, char error[CONFIG_ERROR_MAX])
+{
+	char why[STORE_ERROR_MAX];
+
+	for (size_t i = 0; i < config->trust_count; i++) {
+		const struct config_trust *trust = &config->trusts[i];
+		struct store *store;
+
+		store = store_from_pem(trust->pem, trust->len, why);
+		if (store == NULL) {
+			snprintf(error, CONFIG_ERROR_MAX, "%.200s: %s",
+			    trust->path, why);
+			return -1;
+		}
+		store_free(store);
+	}
+	return 0;
+}
+
+int
+generation_load(struct generation *generation, uint32_t number,
+    const struct parent_options *options, char error[CONFIG_ERROR_MAX])
+{
+	struct config *config;
+
+	generation->number = number;
+	generation->config = NULL;
+	generation->fd = -1;
+	if ((config = options_load(options->options, error)) == NULL)
+		return -1;
+	if (check_trusts(config, error) == -1) {
+		config_free(config);
+		return -1;
+	}
+	if (options->is_foreground)
+		config->log.to = LOG_TO_STDERR;
+	config->own_connections = rules_own(config);
+	generation->config = config;
+	return 0;
+}
+
+int
+generation_seal(struct generation *generation, char error[CONFIG_ERROR_MAX])
+{
+	if ((generation->fd = config_to_fd(generation->config)) == -1) {
+		snprintf(error, CONFIG_ERROR_MAX, "memory file: %s",
+		    strerror(errno));
+		generation_clear(generation);
+		return -1;
+	}
+	return 0;
+}
+
+void
+generation_clear(struct generation *generation)
+{
+	config_free(generation->config);
+	generation->config = NULL;
+	if (generation->fd != -1)
+		close(generation->fd);
+	generation->fd = -1;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Start and stop, signals and the watchdog.  At the start the rules come
+ * before the listeners and those before the children, so that the road is
+ * closed before anything opens.  At the stop the relays drain first and
+ * postern-policy after them, since they still ask it; the rules stay, unless
+ * told otherwise, and that is closed.
+ */
+
+#include "proxy/parent.h"
+
+#include <sys/wait.h>
+
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "proxy/base/log.h"
+#include "proxy/cmd.h"
+#include "proxy/parent_state.h"
+#include "proxy/process.h"
+
+#define PING_SECONDS   10 /* where the service manager asks for nothing */
+#define WATCHDOG_PARTS 4  /* pings in the time that it gives */
+#define HURRY_SECONDS  2  /* for a child to end after a second SIGTERM */
+
+void
+parent_begin_log(const struct config *config)
+{
+	log_init("postern", config->log.to, config->log.format);
+	log_set_verbose(config->log.verbose);
+}
+
+int
+parent_apply_rules(const struct parent *parent, const struct config *config,
+    char error[RULES_ERROR_MAX])
+{
+	if (!parent->plan.manages_rules)
+		return 0;
+	if (rules_apply(config, error) == -1)
+		return -1;
+	if (error[0] != '\0')
+		log_warnx("rules: %s", error);
+	return 0;
+}
+
+void
+parent_tell_status(const struct parent *parent)
+{
+	unsigned long long sessions = 0;
+	size_t i, serving = 0;
+	bool has_policy;
+
+	for (i = 0; i < parent->plan.relay_count; i++) {
+		sessions += process_sessions(parent->relays[i]);
+		if (process_state(parent->relays[i]) == PROCESS_IS_SERVING)
+			serving++;
+	}
+	has_policy = process_state(parent->policy) == PROCESS_IS_SERVING;
+	notify_status(&parent->notify,
+	    "%s: %zu of %zu relays, policy %s, %llu sessions, settings %u%s%s",
+	    parent->phase == PHASE_STOPPING ? "stopping" : "running", serving,
+	    parent->plan.relay_count, has_policy ? "up" : "down", sessions,
+	    parent->now.number,
+	    parent->trouble[0] == '\0' ? "" : "; not reloaded: ",
+	    parent->trouble);
+}
+
+/* Stop. */
+
+void
+parent_go_on_stopping(struct parent *parent)
+{
+	for (size_t i = 0; i < parent->plan.relay_count; i++) {
+		if (process_state(parent->relays[i]) != PROCESS_IS_DOWN)
+			return;
+	}
+	if (process_state(parent->policy) != PROCESS_IS_DRAINING)
+		process_drain(parent->policy, GRACE_SECONDS);
+	if (process_state(parent->policy) == PROCESS_IS_DOWN &&
+	    parent->next_policy == NULL && parent->old_policy == NULL)
+		event_base_loopbreak(parent->base);
+}
+
+/* The first time sessions may finish; the second time they may not. */
+static void
+on_stop(evutil_socket_t fd, short what, void *arg)
+{
+	struct parent *parent = arg;
+	bool is_again = parent->phase == PHASE_STOPPING;
+	uint32_t seconds = is_again ?
+	    HURRY_SECONDS :
+	    parent->now.config->timeouts.drain + GRACE_SECONDS;
+
+	(void)fd;
+	(void)what;
+	log_info("stopping%s", is_again ? " at once" : "");
+	parent->phase = PHASE_STOPPING;
+	notify_stopping(&parent->notify, seconds + GRACE_SECONDS);
+	for (size_t i = 0; i < parent->plan.relay_count; i++)
+		process_drain(parent->relays[i], seconds);
+	if (parent->next_policy != NULL)
+		process_kill(parent->next_policy);
+	parent_tell_status(parent);
+	parent_go_on_stopping(parent);
+}
+
+/* Signals and the watchdog. */
+
+static bool
+reap(struct process *process, pid_t pid, int status)
+{
+	return process != NULL && process_reap(process, pid, status);
+}
+
+/*
+ * Whatever ended is reaped, ours or not: as the first process of a container,
+ * postern is also where orphans end up.
+ */
+static void
+on_child(evutil_socket_t fd, short what, void *arg)
+{
+	struct parent *parent = arg;
+	pid_t pid;
+	int status;
+
+	(void)fd;
+	(void)what;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (reap(parent->policy, pid, status) ||
+		    reap(parent->next_policy, pid, status) ||
+		    reap(parent->old_policy, pid, status))
+			continue;
+		for (size_t i = 0; i < parent->plan.relay_count; i++) {
+			if (reap(parent->relays[i], pid, status))
+				break;
+		}
+	}
+}
+
+static void
+on_reload(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	parent_reload(arg);
+}
+
+static bool
+ping(struct process *process)
+{
+	return process == NULL || process_ping(process);
+}
+
+/* A stuck child is killed here, and until it is gone all is not well. */
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct parent *parent = arg;
+	bool is_well;
+
+	(void)fd;
+	(void)what;
+	is_well = ping(parent->policy);
+	is_well = ping(parent->next_policy) && is_well;
+	is_well = ping(parent->old_policy) && is_well;
+	for (size_t i = 0; i < parent->plan.relay_count; i++)
+		is_well = ping(parent->relays[i]) && is_well;
+	if (is_well)
+		notify_watchdog(&parent->notify);
+}
+
+static void
+watch(struct parent *parent, int signo, short what, event_callback_fn callback,
+    const struct timeval *interval)
+{
+	struct event *event;
+
+	event = event_new(parent->base, signo, what | EV_PERSIST, callback,
+	    parent);
+	if (event == NULL || event_add(event, interval) == -1)
+		fatalx("no event");
+	parent->events[parent->event_count++] = event;
+}
+
+static void
+watch_all(struct parent *parent)
+{
+	struct timeval interval = { .tv_sec = PING_SECONDS };
+	uint64_t usec = parent->notify.watchdog_usec / WATCHDOG_PARTS;
+
+	if (usec != 0) {
+		interval.tv_sec = (time_t)(usec / 1000000);
+		interval.tv_usec = (suseconds_t)(usec % 1000000);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	watch(parent, SIGCHLD, EV_SIGNAL, on_child, NULL);
+	watch(parent, SIGHUP, EV_SIGNAL, on_reload, NULL);
+	watch(parent, SIGINT, EV_SIGNAL, on_stop, NULL);
+	watch(parent, SIGTERM, EV_SIGNAL, on_stop, NULL);
+	watch(parent, -1, 0, on_tick, &interval);
+}
+
+/* Start and end. */
+
+/* What is opened later must not pass for standard output. */
+static void
+open_standard_descriptors(void)
+{
+	int fd;
+
+	do {
+		if ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
+			fatal("/dev/null");
+	} while (fd <= STDERR_FILENO);
+	close(fd);
+}
+
+/* Reads the settings and closes the road. */
+static enum cmd_exit
+prepare(struct parent *parent)
+{
+	char error[CONFIG_ERROR_MAX];
+
+	if (generation_load(&parent->now, 1, parent->options, error) == -1) {
+		log_warnx("%s", error);
+		return CMD_USAGE;
+	}
+	parent_begin_log(parent->now.config);
+	log_info("postern " POSTERN_VERSION " starts");
+	if (plan_make(&parent->plan, parent->now.config,
+		parent->options->without_rules, error) == -1 ||
+	    generation_seal(&parent->now, error) == -1 ||
+	    parent_apply_rules(parent, parent->now.config, error) == -1) {
+		log_warnx("%s", error);
+		return CMD_FAILED;
+	}
+	return CMD_OK;
+}
+
+static enum cmd_exit
+remove_rules(const struct parent *parent)
+{
+	char error[RULES_ERROR_MAX];
+
+	if (!parent->plan.manages_rules || parent->now.config->keep_rules)
+		return CMD_OK;
+	if (rules_remove(error) == -1) {
+		log_warnx("rules: %s", error);
+		return CMD_FAILED;
+	}
+	return CMD_OK;
+}
+
+static void
+clear(struct parent *parent)
+{
+	parent_free_children(parent);
+	parent_clear_reload(parent);
+	while (parent->event_count > 0)
+		event_free(parent->events[--parent->event_count]);
+	if (parent->base != NULL)
+		event_base_free(parent->base);
+	generation_clear(&parent->now);
+	plan_clear(&parent->plan);
+	notify_close(&parent->notify);
+}
+
+int
+parent_run(const struct parent_options *options)
+{
+	struct parent parent = {
+		.options = options,
+		.now.fd = -1,
+		.next.fd = -1,
+	};
+	enum cmd_exit code;
+
+	open_standard_descriptors();
+	notify_open(&parent.notify);
+	if ((code = prepare(&parent)) != CMD_OK)
+		goto out;
+	if ((parent.base = event_base_new()) == NULL)
+		fatalx("no event loop");
+	watch_all(&parent);
+	parent_init_reload(&parent);
+	parent_start_children(&parent);
+	if (event_base_dispatch(parent.base) == -1)
+		fatalx("event loop");
+	code = remove_rules(&parent);
+	log_info("stopped");
+out:
+	clear(&parent);
+	return code;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * From settings to what is started.  Privilege is worked out here and nowhere
+ * else: who the children run as, and that a relay keeps CAP_NET_RAW only where
+ * it needs it, to leave from the client's address or to mark its connections.
+ */
+
+#include "proxy/plan.h"
+
+#include <limits.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/base/log.h"
+
+/* Descriptors of a relay beside two a session: channels, listeners, spare. */
+#define FILES_SPARE 64
+
+/* The programs lie beside this one (a build folder), or where installed. */
+static char *
+find_program(const char *name, char error[PLAN_ERROR_MAX])
+{
+	char self[PATH_MAX], *path = NULL, *slash;
+	ssize_t len;
+
+	if ((len = readlink("/proc/self/exe", self, sizeof(self) - 1)) == -1)
+		len = 0;
+	self[len] = '\0';
+	if ((slash = strrchr(self, '/')) != NULL) {
+		*slash = '\0';
+		if (asprintf(&path, "%s/%s", self, name) == -1)
+			fatal("path");
+		if (access(path, X_OK) == 0)
+			return path;
+		free(path);
+	}
+	if (asprintf(&path, "%s/%s", POSTERN_LIBEXECDIR, name) == -1)
+		fatal("path");
+	if (access(path, X_OK) == 0)
+		return path;
+	snprintf(error, PLAN_ERROR_MAX, "%s is neither in %.200s nor in %.200s",
+	    name, self, POSTERN_LIBEXECDIR);
+	free(path);
+	return NULL;
+}
+
+static int
+set_user(struct plan *plan, const struct config *config,
+    char error[PLAN_ERROR_MAX])
+{
+	const struct passwd *user;
+
+	if (geteuid() != 0) {
+		log_info("not root: all of postern runs as user id %u",
+		    (unsigned int)geteuid());
+		return 0;
+	}
+	if ((user = getpwnam(config->user)) == NULL) {
+		snprintf(error, PLAN_ERROR_MAX,
+		    "there is no user \"%s\"; create it with: useradd "
+		    "--system --user-group --no-create-home "
+		    "--home-dir /nonexistent --shell /usr/sbin/nologin %s",
+		    config->user, config->user);
+		return -1;
+	}
+	plan->relay.changes_user = plan->policy.changes_user = true;
+	plan->relay.uid = plan->policy.uid = user->pw_uid;
+	plan->relay.gid = plan->policy.gid = user->pw_gid;
+	return 0;
+}
+
+static int
+set_net_raw(struct plan *plan, const struct config *config,
+    char error[PLAN_ERROR_MAX])
+{
+	const char *why;
+
+	if (config->mode == CONFIG_GATEWAY)
+		why = config->keep_source_address ? "keep_source_address" :
+						    NULL;
+	else
+		why = config->own_connections == CONFIG_OWN_MARK ?
+		    "own_connections = mark" :
+		    NULL;
+	if (why != NULL && !spawn_has_capability(CAP_NET_RAW)) {
+		snprintf(error, PLAN_ERROR_MAX, "%s needs CAP_NET_RAW", why);
+		return -1;
+	}
+	plan->relay.keeps_net_raw = why != NULL;
+	return 0;
+}
+
+/* One relay for each CPU that this process may run on. */
+static size_t
+count_relays(const struct config *config)
+{
+	cpu_set_t set;
+	size_t count = config->workers;
+
+	if (count == 0)
+		count = sched_getaffinity(0, sizeof(set), &set) == 0 ?
+		    (size_t)CPU_COUNT(&set) :
+		    1;
+	return count > CONFIG_WORKERS_MAX ? CONFIG_WORKERS_MAX : count;
+}
+
+unsigned int
+plan_relay_files(const struct config *config)
+{
+	return config->limits.sessions * 2 + FILES_SPARE;
+}
+
+int
+plan_make(struct plan *plan, const struct config *config, bool without_rules,
+    char error[PLAN_ERROR_MAX])
+{
+	memset(plan, 0, sizeof(*plan));
+	plan->relay_count = count_relays(config);
+	plan->relay.files = plan_relay_files(config);
+	if ((plan->relay.path = find_program("postern-relay", error)) == NULL ||
+	    (plan->policy.path =
+		    find_program("postern-policy", error)) == NULL ||
+	    set_user(plan, config, error) == -1 ||
+	    set_net_raw(plan, config, error) == -1) {
+		plan_clear(plan);
+		return -1;
+	}
+	plan->manages_rules = config->manage_rules && !without_rules;
+	if (plan->manages_rules && geteuid() != 0) {
+		log_warnx("not root: the rules are not managed here; nothing "
+			  "is refused or led to postern unless rules made "
+			  "elsewhere do it");
+		plan->manages_rules = false;
+	}
+	return 0;
+}
+
+void
+plan_clear(struct plan *plan)
+{
+	free(plan->relay.path);
+	free(plan->policy.path);
+	plan->relay.path = plan->policy.path = NULL;
+}
+
+static void
+note_fixed(const char *key, bool is_same)
+{
+	if (!is_same)
+		log_warnx("%s changes only with a restart: the old value "
+			  "stays",
+		    key);
+}
+
+#define KEEP(field)                                                 \
+	do {                                                        \
+		note_fixed(#field, now->field == next->field);      \
+		next->field = now->field;                           \
+	} while (0)
+
+void
+plan_keep_fixed(const struct config *now, struct config *next)
+{
+	char *user;
+
+	KEEP(mode);
+	KEEP(listen_port);
+	KEEP(workers);
+	KEEP(manage_rules);
+	/* Connections in flight carry the old ones, and would be refused. */
+	KEEP(own_connections);
+	KEEP(mark);
+	KEEP(route_table);
+	KEEP(route_priority);
+	/* The relays' capabilities were measured by it. */
+	KEEP(keep_source_address);
+	note_fixed("user", strcmp(now->user, next->user) == 0);
+	if ((user = strdup(now->user)) == NULL)
+		fatal("configuration");
+	free(next->user);
+	next->user = user;
+}
