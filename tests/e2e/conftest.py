@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: ISC
+"""Fixtures of the end-to-end tests.  tests/lab/__init__.py tells what the lab
+can do.
+
+    def test_something(lab, gateway):
+        domain, mx = lab.good_domain()
+        with lab.connect(mx) as client:
+            reply = client.deliver("a@lan.example", [f"b@{domain}"], MESSAGE)
+        assert reply.code == 250, reply
+
+Every test ends with the tap's verdict: envelope or message in clear fails it,
+unless it is marked clear_text.  What a sanitizer says fails it, too.
+"""
+
+import os
+import re
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+
+from lab import Gateway, Lab, world as lab_world  # noqa: E402
+
+_SANITIZER = re.compile("AddressSanitizer|LeakSanitizer|runtime error:")
+
+
+def pytest_configure():
+    # So that fixtures are torn down.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", 143))
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """The lab, raised once."""
+    with Lab() as raised:
+        yield raised
+
+
+@pytest.fixture(scope="session")
+def world(lab):
+    """The standard domains: {domain: Case}."""
+    return lab_world.build(lab)
+
+
+@pytest.fixture(autouse=True)
+def tap(request):
+    """The wire between gateway and internet, fresh; judged at the end."""
+    if "lab" not in request.fixturenames:
+        yield None
+        return
+    watched = request.getfixturevalue("lab").tap
+    watched.forget()
+    yield watched
+    if request.node.get_closest_marker("clear_text") is None:
+        leaks = watched.leaks()
+        assert not leaks, "\n".join(map(str, leaks))
+
+
+@pytest.fixture
+def start_gateway(lab):
+    """start_gateway(*settings, mode=..., ns=..., ...): a postern for as long
+    as the test; options as for Gateway."""
+    started = []
+
+    def start(*settings, mode="gateway", ns=None, **options):
+        place = lab.gateway if mode == "gateway" else lab.client
+        gateway = Gateway(lab, ns or place, lab.config(*settings, mode=mode),
+                          **options)
+        started.append(gateway)
+        return gateway
+
+    yield start
+    for gateway in reversed(started):
+        gateway.close()
+        said = [line for line in gateway.log.lines if _SANITIZER.search(line)]
+        assert not said, "\n".join(gateway.log.lines)
+
+
+@pytest.fixture
+def gateway(request, start_gateway):
+    """postern between LAN and internet; settings by the config marker."""
+    marker = request.node.get_closest_marker("config")
+    return start_gateway(*(marker.args if marker else ()))
+
+
+@pytest.fixture
+def local_gateway(request, start_gateway):
+    """postern in mode local, in the scripted client's own namespace."""
+    marker = request.node.get_closest_marker("config")
+    return start_gateway(*(marker.args if marker else ()), mode="local")
+
+
+@pytest.fixture
+def postfix(lab):
+    """The LAN's stock Postfix, with an empty queue."""
+    yield lab.postfix
+    lab.postfix.empty()
+
+
+@pytest.fixture
+def exim(lab):
+    """The LAN's stock Exim, with an empty queue."""
+    yield lab.exim
+    lab.exim.empty()

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: ISC
+"""The lab itself: three places, cables between them, and who lives there."""
+
+import contextlib
+import fcntl
+import glob
+import itertools
+import os
+import pwd
+import shutil
+
+from lab import pki
+from lab.jail import Jail
+from lab.middlebox import Middlebox
+from lab.mta import Exim, Postfix
+from lab.nameservers import Dns
+from lab.netns import Namespace, link
+from lab.smtp_client import Client
+from lab.smtp_server import SmtpServer
+from lab.tap import Tap
+
+STATE = "/run/postern-lab"
+ROOTS = os.path.abspath(f"{os.path.dirname(__file__)}/../../build/lab")
+
+LAN4, LAN6 = "198.51.100.", "2001:db8:100::"
+WAN4, WAN6 = "203.0.113.", "2001:db8:203::"
+MORE4 = "198.18."  # behind the internet's own address, once WAN4 is used up
+
+
+def _sweep():
+    """Removes what labs left that were killed: a folder, no more."""
+    for directory in glob.glob(f"{STATE}/*"):
+        with contextlib.suppress(OSError):
+            with open(f"{directory}/lock", encoding="ascii") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory)
+
+
+def _free_user():
+    taken = {user.pw_uid for user in pwd.getpwall()}
+    return next(uid for uid in range(64000, 65000) if uid not in taken)
+
+
+class Lab:
+    """See the package's own text.  `mtas` tells which stock MTAs to raise:
+    those and their jails are most of the time that it takes."""
+
+    def __init__(self, mtas=("postfix", "exim")):
+        self._stack = contextlib.ExitStack()
+        self._numbers = itertools.count(2)
+        self._names = itertools.count(1)
+        self.user = _free_user()
+        self.servers = {}  # MX host name: SmtpServer
+        self.zone_changes = 0
+        try:
+            self._make_directory()
+            self._make_wires()
+            self._make_authorities()
+            self._make_dns()
+            self._make_mtas(mtas)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self.close()
+
+    def close(self):
+        self._stack.close()
+
+    # Raising it.
+
+    def _make_directory(self):
+        os.makedirs(STATE, mode=0o755, exist_ok=True)
+        _sweep()
+        self.directory = next(
+            path for number in itertools.count()
+            if not os.path.exists(path := f"{STATE}/{os.getpid()}.{number}"))
+        os.makedirs(self.directory)
+        lock = self._stack.enter_context(
+            open(f"{self.directory}/lock", "w", encoding="ascii"))
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        self._stack.callback(self._remove_directory)
+
+    def _remove_directory(self):
+        shutil.rmtree(self.directory)
+        with contextlib.suppress(OSError):
+            os.rmdir(STATE)
+
+    def directory_for(self, what):
+        """A fresh folder of the lab's."""
+        path = f"{self.directory}/{what}-{next(self._names)}"
+        os.makedirs(path)
+        return path
+
+    def namespace(self, name):
+        made = Namespace(name)
+        self._stack.callback(made.close)
+        return made
+
+    def _make_wires(self):
+        self.gateway = self.namespace("gateway")
+        self.internet = self.namespace("internet")
+        self._switch = self.namespace("switch")
+        self._switch.run("ip", "link", "add", "br0", "type", "bridge")
+        self._switch.run("ip", "link", "set", "br0", "up")
+        self._ports = itertools.count(1)
+        self._plug_in(self.gateway, "lan0")
+        link(self.gateway, "wan0", self.internet, "net0")
+        _address(self.gateway, "lan0", LAN4 + "1/24", LAN6 + "1/64")
+        _address(self.gateway, "wan0", WAN4 + "1/24", WAN6 + "1/64")
+        self.gateway.write("/proc/sys/net/ipv4/ip_forward", "1")
+        self.gateway.write("/proc/sys/net/ipv6/conf/all/forwarding", "1")
+        _address(self.internet, "net0", WAN4 + "254/24", WAN6 + "fffe/64")
+        _routes(self.internet, WAN4 + "1", WAN6 + "1")
+        self.gateway.run("ip", "route", "add", MORE4 + "0.0/16",
+                         "via", WAN4 + "254")
+        self.client = self.lan_host("client", 20)
+        self.tap = Tap(self.internet, "net0")
+        self._stack.callback(self.tap.close)
+
+    def _plug_in(self, ns, interface):
+        port = f"port{next(self._ports)}"
+        link(self._switch, port, ns, interface)
+        self._switch.run("ip", "link", "set", port, "master", "br0")
+
+    def lan_host(self, name, number):
+        """A namespace on the LAN at 198.51.100.NUMBER and its IPv6 twin."""
+        ns = self.namespace(name)
+        self._plug_in(ns, "eth0")
+        _address(ns, "eth0", f"{LAN4}{number}/24", f"{LAN6}{number}/64")
+        _routes(ns, LAN4 + "1", LAN6 + "1")
+        return ns
+
+    def _make_authorities(self):
+        self.ca = pki.Authority("Lab Root CA")
+        self.issuing_ca = self.ca.authority("Lab Issuing CA")
+        self.unknown_ca = pki.Authority("Nobody's CA")
+        self.trust = f"{self.directory}/trust.pem"
+        pki.write_trust(self.trust, self.ca)
+
+    def _make_dns(self):
+        jail = Jail(self.internet, f"{self.directory}/dns",
+                    f"{ROOTS}/postfix", "dns", {"/zones/empty": ""},
+                    "echo unpacked; sleep infinity")
+        self._stack.callback(jail.close)
+        jail.wait_unpacked()
+        self.dns = Dns(self.internet, jail, self.directory_for("zones"),
+                       self.new_addresses)
+        self._stack.callback(self.dns.close)
+
+    def _make_mtas(self, mtas):
+        resolver = self.dns.resolver[0]
+        if "postfix" in mtas:
+            self.postfix = self._add(Postfix(
+                self.lan_host("postfix", 10), f"{self.directory}/postfix",
+                f"{ROOTS}/postfix", "mail.lan.example", resolver))
+        if "exim" in mtas:
+            self.exim = self._add(Exim(
+                self.lan_host("exim", 11), f"{self.directory}/exim",
+                f"{ROOTS}/exim", "exim.lan.example", resolver))
+        for name in mtas:
+            getattr(self, name).wait_ready()
+
+    def _add(self, thing):
+        self._stack.callback(thing.close)
+        return thing
+
+    # Living in it.
+
+    def new_addresses(self):
+        """An IPv4 and an IPv6 address on the internet, nobody's yet."""
+        number = next(self._numbers)
+        address = (f"{WAN4}{number}" if number < 254
+                   else f"{MORE4}{number >> 8}.{number & 255}")
+        pair = (address, f"{WAN6}{number:x}")
+        _address(self.internet, "net0", pair[0] + "/32", pair[1] + "/128")
+        return pair
+
+    def client_address(self, ipv6=False):
+        """The scripted client's own."""
+        return (LAN6 if ipv6 else LAN4) + "20"
+
+    def fresh(self, word="d"):
+        """A domain name that nobody has used: word-7.example."""
+        return f"{word}-{next(self._names)}.example"
+
+    def issue(self, *names, ips=(), **options):
+        """A certificate that postern's trust file vouches for."""
+        return self.issuing_ca.issue(list(names), list(ips), **options)
+
+    def mx(self, name, *, certificates=None, addresses=None, port=25,
+           **settings):
+        """An MX host with its address records; good unless told otherwise.
+
+        settings are attributes of SmtpServer.  domain() or publish() makes
+        the name seen.
+        """
+        if addresses is None:
+            addresses = self.new_addresses()
+        if certificates is None:
+            certificates = [self.issue(name)]
+        server = self._add(SmtpServer(self.internet, addresses, name=name,
+                                      port=port, certificates=certificates))
+        for key, value in settings.items():
+            if not hasattr(server, key):
+                raise AttributeError(key)
+            setattr(server, key, value)
+        self.servers[name] = server
+        self.name_host(name, addresses)
+        return server
+
+    def name_host(self, name, addresses):
+        """Adds A and AAAA records; publish makes them seen."""
+        self.dns.zone_of(name).add(
+            *(f"{name}. {'AAAA' if ':' in a else 'A'} {a}"
+              for a in addresses))
+
+    def domain(self, name, *hosts, signed=True, own_server=False,
+               publish=True):
+        """A domain whose MX hosts are these, best first: SmtpServers or
+        names.  Its zone is signed, and published, unless told otherwise."""
+        zone = self.dns.zones.get(name + ".")
+        if zone is None:
+            zone = self.dns.zone(name, signed=signed, own_server=own_server)
+        elif (zone.signed, zone.server is not None) != (signed, own_server):
+            # Made on the way, for an MX host's name.
+            records = [r for r in zone.records if not r.startswith("@ NS")]
+            zone = self.dns.zone(name, records, signed=signed,
+                                 own_server=own_server)
+        zone.add(*(f"@ MX {10 * rank} {getattr(host, 'name', host)}."
+                   for rank, host in enumerate(hosts, 1)))
+        if publish:
+            self.publish()
+        return zone
+
+    def good_domain(self, word="good", **options):
+        """A fresh domain with one good MX host; (name, SmtpServer)."""
+        name = self.fresh(word)
+        server = self.mx(f"mx.{name}", **options)
+        self.domain(name, server)
+        return name, server
+
+    def publish(self):
+        self.dns.publish()
+
+    def middlebox(self, addresses, *rewrite):
+        """A box in front of these addresses; by default it strips
+        STARTTLS."""
+        return self._add(Middlebox(self.internet, addresses, *rewrite))
+
+    def postfix_mx(self, name):
+        """A real Postfix as a good MX host; (Postfix, addresses)."""
+        addresses = self.new_addresses()
+        certificate = self.issue(name)
+        server = self._add(Postfix(
+            self.internet, self.directory_for("mx") + "/jail",
+            f"{ROOTS}/postfix", name, self.dns.resolver[0],
+            settings=["smtpd_tls_cert_file=/etc/postfix/chain.pem",
+                      "smtpd_tls_key_file=/etc/postfix/key.pem",
+                      "smtpd_tls_received_header=yes",
+                      "smtpd_tls_loglevel=1",
+                      f"inet_interfaces={','.join(addresses)}",
+                      "mydestination=", "virtual_minimum_uid=1",
+                      "virtual_mailbox_domains=static:all",
+                      "virtual_mailbox_maps=static:all",
+                      "virtual_mailbox_base=/var/mail",
+                      "virtual_uid_maps=static:8",
+                      "virtual_gid_maps=static:8"],
+            files={"/etc/postfix/chain.pem": certificate.chain_pem.decode(),
+                   "/etc/postfix/key.pem": certificate.key_pem.decode()}))
+        self.name_host(name, addresses)
+        server.wait_ready()
+        return server, addresses
+
+    def connect(self, server, *, ipv6=False, ns=None, **options):
+        """A scripted Client on its way to an SmtpServer or an address."""
+        address = server
+        if isinstance(server, SmtpServer):
+            address = next(a for a in server.addresses
+                           if (":" in a) == ipv6)
+            options.setdefault("port", server.port)
+        return Client(ns or self.client, address, **options)
+
+    def config(self, *settings, mode="gateway"):
+        """A configuration for postern in this lab, and more lines of it."""
+        interfaces = 'interfaces = ["lan0"]\n' if mode == "gateway" else ""
+        return (f"mode = {mode}\n{interfaces}"
+                f'trust = "{self.trust}"\n'
+                f'dns {{\n    root_hints = "{self.dns.root_hints}"\n'
+                f'    trust_anchor = "{self.dns.trust_anchor}"\n}}\n'
+                + "\n".join(settings) + "\n")
+
+
+def _address(ns, interface, *addresses):
+    for address in addresses:
+        options = ("nodad",) if ":" in address else ()
+        ns.run("ip", "address", "add", address, "dev", interface, *options)
+
+
+def _routes(ns, *gateways):
+    for gateway in gateways:
+        family = "-6" if ":" in gateway else "-4"
+        ns.run("ip", family, "route", "add", "default", "via", gateway)
