@@ -22,30 +22,30 @@
 /* A command that was given and not yet answered. */
 struct pending {
 	struct server_ref ref;
-	uint32_t	  timeout_s;
-	size_t		  held; /* bytes of it in the held buffer; 0: sent */
+	uint32_t timeout_s;
+	size_t held; /* bytes of it in the held buffer; 0: sent */
 };
 
 struct server_leg {
 	enum server_state state;
 	struct server_leg_options options; /* its strings are our own */
-	char		 *sni;	 /* owned; "" for none */
-	char		 *hello; /* owned; NULL until it is known */
-	bool		  use_helo;
-	struct conn	 *conn;
-	struct reply	  reply; /* being read */
-	struct reply	  ehlo_reply;
-	struct ehlo	  ehlo;
-	bool		  is_offered; /* STARTTLS, in clear */
-	bool		  is_clear;   /* ended up without TLS */
+	char *sni; /* owned; "" for none */
+	char *hello; /* owned; NULL until it is known */
+	bool use_helo;
+	struct conn *conn;
+	struct reply reply; /* being read */
+	struct reply ehlo_reply;
+	struct ehlo ehlo;
+	bool is_offered; /* STARTTLS, in clear */
+	bool is_clear; /* ended up without TLS */
 	struct server_fault fault;
-	struct pending	  ring[SERVER_PENDING_MAX];
-	size_t		  first;
-	size_t		  count;
-	size_t		  sent; /* of count: on their way */
-	struct buf	  held;
-	struct endpoint	  endpoint;
-	struct reap_link  reap;
+	struct pending ring[SERVER_PENDING_MAX];
+	size_t first;
+	size_t count;
+	size_t sent; /* of count: on their way */
+	struct buf held;
+	struct endpoint endpoint;
+	struct reap_link reap;
 };
 
 static const char *
@@ -53,7 +53,7 @@ state_text(enum server_state state)
 {
 	static const char *const names[] = {
 #define X(name) #name,
-		SERVER_STATES(X)
+	    SERVER_STATES(X)
 #undef X
 	};
 
@@ -69,14 +69,12 @@ leg_goto(struct server_leg *leg, enum server_state state)
 }
 
 static void
-tell(struct server_leg *leg, enum server_event event,
-    const struct reply *reply)
+tell(struct server_leg *leg, enum server_event event, const struct reply *reply)
 {
 	static const struct server_ref none;
 
 	if (leg->options.handler != NULL)
-		leg->options.handler(leg->options.arg, leg, event, none,
-		    reply);
+		leg->options.handler(leg->options.arg, leg, event, none, reply);
 }
 
 /* The one way in which a leg fails: once, and with a reason. */
@@ -118,7 +116,7 @@ static void
 say(struct server_leg *leg, enum server_state next, const char *verb,
     const char *argument)
 {
-	char   line[LINE_COMMAND_MAX];
+	char line[LINE_COMMAND_MAX];
 	size_t len;
 
 	/*
@@ -129,7 +127,8 @@ say(struct server_leg *leg, enum server_state next, const char *verb,
 	if (len > 0) {
 		leg_fail(leg, RESULT_VALIDATION_FAILURE, "7.5",
 		    "the server sent a reply before %s was sent: an "
-		    "injection attack", verb);
+		    "injection attack",
+		    verb);
 		return;
 	}
 	len = (size_t)snprintf(line, sizeof(line), "%s%s%s\r\n", verb,
@@ -168,7 +167,7 @@ static const char *
 first_line(const struct reply *reply, char out[128])
 {
 	const char *text;
-	size_t	    len;
+	size_t len;
 
 	if ((text = reply_text_line(reply, 0, &len)) == NULL)
 		len = 0;
@@ -207,7 +206,7 @@ on_ehlo(struct server_leg *leg, const struct reply *reply)
 	if (is_ok)
 		keep_ehlo(leg);
 	leg->is_offered = is_ok &&
-	    (leg->ehlo.capabilities & EHLO_STARTTLS) != 0;
+	                  (leg->ehlo.capabilities & EHLO_STARTTLS) != 0;
 	if (!leg->options.is_clear) {
 		/*
 		 * Asked for even where it is not offered or EHLO was refused:
@@ -230,12 +229,12 @@ on_no_starttls(struct server_leg *leg, const struct reply *reply)
 	char text[128], answer[SERVER_TEXT_MAX];
 
 	snprintf(answer, sizeof(answer), "%s STARTTLS and answered %d %s",
-	    leg->is_offered ? "the server offered" :
-	    "the server did not offer", reply->code, first_line(reply, text));
+	    leg->is_offered ? "the server offered" : "the server did not offer",
+	    reply->code, first_line(reply, text));
 	leg->fault.is_starttls = true;
 	if (!leg->options.allows_clear || reply->code == 421) {
-		leg_fail(leg, RESULT_STARTTLS_NOT_SUPPORTED, "7.4", "%s",
-		    answer);
+		leg_fail(
+		    leg, RESULT_STARTTLS_NOT_SUPPORTED, "7.4", "%s", answer);
 		return;
 	}
 	leg->fault.word = RESULT_STARTTLS_NOT_SUPPORTED;
@@ -256,13 +255,14 @@ on_starttls(struct server_leg *leg, const struct reply *reply)
 		return;
 	}
 	if (conn_start_tls(leg->conn, leg->options.tls, &leg->options.address,
-	    sni) == -1) {
+		sni) == -1) {
 		/* CVE-2021-38371 and its kin: STARTTLS response injection. */
 		leg->fault.is_handshake = true;
 		leg_fail(leg, RESULT_VALIDATION_FAILURE, "7.5", "%s",
-		    errno == EPROTO ?
-		    "the server sent data between its 220 to STARTTLS and the "
-		    "handshake: an injection attack" : strerror(errno));
+		    errno == EPROTO ? "the server sent data between its 220 to "
+		                      "STARTTLS and the "
+				      "handshake: an injection attack"
+				    : strerror(errno));
 		return;
 	}
 	/* What was said in clear is forgotten (RFC 3207 4.2). */
@@ -307,17 +307,17 @@ static void
 send_held(struct server_leg *leg)
 {
 	struct pending *pending;
-	bool		pipelines;
+	bool pipelines;
 
 	pipelines = (leg->ehlo.capabilities & EHLO_PIPELINING) != 0;
 	while (leg->sent < leg->count && (pipelines || leg->sent == 0)) {
-		pending = &leg->ring[(leg->first + leg->sent) %
-		    SERVER_PENDING_MAX];
-		if (conn_write(leg->conn, buf_data(&leg->held),
-		    pending->held) == -1) {
+		pending =
+		    &leg->ring[(leg->first + leg->sent) % SERVER_PENDING_MAX];
+		if (conn_write(
+			leg->conn, buf_data(&leg->held), pending->held) == -1) {
 			if (conn_queued(leg->conn) == 0)
-				leg_fail(leg, RESULT_NONE, "3.0",
-				    "out of memory");
+				leg_fail(
+				    leg, RESULT_NONE, "3.0", "out of memory");
 			return;
 		}
 		buf_consume(&leg->held, pending->held);
@@ -331,7 +331,7 @@ static void
 on_reply(struct server_leg *leg, const struct reply *reply)
 {
 	struct pending *pending;
-	char		text[128];
+	char text[128];
 
 	if (leg->sent == 0) {
 		/*
@@ -340,9 +340,10 @@ on_reply(struct server_leg *leg, const struct reply *reply)
 		 * of step or an attack.
 		 */
 		tell(leg, SERVER_UNASKED, reply);
-		leg_fail(leg, RESULT_NONE, "4.2", reply->code == 421 ?
-		    "the server ended the session: %d %s" :
-		    "the server sent a reply to nothing: %d %s",
+		leg_fail(leg, RESULT_NONE, "4.2",
+		    reply->code == 421
+			? "the server ended the session: %d %s"
+			: "the server sent a reply to nothing: %d %s",
 		    reply->code, first_line(reply, text));
 		return;
 	}
@@ -398,11 +399,11 @@ static void
 take_input(struct server_leg *leg)
 {
 	enum reply_result result;
-	const uint8_t	 *data;
-	size_t		  len, used;
+	const uint8_t *data;
+	size_t len, used;
 
-	while (leg->state != SERVER_FAILED &&
-	    leg->state != SERVER_HANDSHAKE && leg->conn != NULL) {
+	while (leg->state != SERVER_FAILED && leg->state != SERVER_HANDSHAKE &&
+	       leg->conn != NULL) {
 		data = conn_input(leg->conn, &len);
 		if (len == 0)
 			return;
@@ -472,8 +473,8 @@ on_conn_failed(struct server_leg *leg, const char *what)
 	case SERVER_REFUSED:
 	case SERVER_READY:
 	case SERVER_FAILED:
-		leg_fail(leg, RESULT_NONE, "4.2", "%s while %s", what,
-		    awaited(leg));
+		leg_fail(
+		    leg, RESULT_NONE, "4.2", "%s while %s", what, awaited(leg));
 		return;
 	}
 }
@@ -531,7 +532,7 @@ struct server_leg *
 server_leg_new(const struct server_leg_options *options, int fd)
 {
 	struct server_leg *leg;
-	struct address	   local;
+	struct address local;
 
 	if ((leg = calloc(1, sizeof(*leg))) == NULL)
 		return NULL;
@@ -540,8 +541,9 @@ server_leg_new(const struct server_leg_options *options, int fd)
 	reply_init(&leg->ehlo_reply);
 	buf_init(&leg->held, SERVER_HELD_MAX);
 	leg->sni = strdup(options->sni != NULL ? options->sni : "");
-	if (leg->sni == NULL || (options->hello != NULL &&
-	    (leg->hello = strdup(options->hello)) == NULL) ||
+	if (leg->sni == NULL ||
+	    (options->hello != NULL &&
+		(leg->hello = strdup(options->hello)) == NULL) ||
 	    (leg->conn = conn_new(options->base, fd, on_conn, leg)) == NULL) {
 		free(leg->sni);
 		free(leg->hello);
@@ -552,7 +554,8 @@ server_leg_new(const struct server_leg_options *options, int fd)
 	set_deadline(leg, options->timeouts->connect);
 	conn_connect(leg->conn, &options->address);
 	if (conn_local_address(leg->conn, &local) == 0)
-		endpoints_put(options->endpoints, &leg->endpoint, &local);
+		endpoints_put(options->endpoints, &leg->endpoint, &local,
+		    &options->address, options->depth);
 	return leg;
 }
 
@@ -658,11 +661,10 @@ server_leg_command(struct server_leg *leg, struct server_ref ref,
 }
 
 int
-server_leg_expect(struct server_leg *leg, struct server_ref ref,
-    uint32_t timeout_s)
+server_leg_expect(
+    struct server_leg *leg, struct server_ref ref, uint32_t timeout_s)
 {
-	if (leg->sent != leg->count ||
-	    expect(leg, ref, timeout_s, 0) == -1)
+	if (leg->sent != leg->count || expect(leg, ref, timeout_s, 0) == -1)
 		return -1;
 	if (leg->sent++ == 0)
 		update_deadline(leg);
@@ -684,11 +686,9 @@ server_leg_pending(const struct server_leg *leg)
 }
 
 bool
-server_leg_is_flushed(struct server_leg *leg)
+server_leg_may_stream(const struct server_leg *leg)
 {
-	if (leg->sent != leg->count || conn_flush(leg->conn) == -1)
-		return false;
-	return conn_queued(leg->conn) == 0;
+	return leg->sent == leg->count;
 }
 
 void

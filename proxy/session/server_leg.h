@@ -26,16 +26,17 @@ struct reaper;
 struct server_leg;
 struct tls_client;
 
-#define SERVER_PENDING_MAX 128	 /* commands sent or held, not answered */
-#define SERVER_HELD_MAX	   65536 /* bytes held for a server that cannot
-				    pipeline */
-#define SERVER_TEXT_MAX	   256
+#define SERVER_PENDING_MAX 128 /* commands sent or held, not answered */
+#define SERVER_HELD_MAX                                                        \
+	65536 /* bytes held for a server that cannot                           \
+	         pipeline */
+#define SERVER_TEXT_MAX 256
 
 #define SERVER_STATES(X)                                                       \
 	X(CONNECTING)                                                          \
 	X(GREETING)                                                            \
 	X(GREETED) /* until server_leg_hello */                                \
-	X(EHLO)	   /* in clear */                                              \
+	X(EHLO) /* in clear */                                                 \
 	X(STARTTLS)                                                            \
 	X(HANDSHAKE)                                                           \
 	X(EHLO_TLS)                                                            \
@@ -52,47 +53,47 @@ enum server_state {
 
 /* Why a leg failed. */
 struct server_fault {
-	bool		 is_connect;   /* no connection came about */
-	bool		 is_handshake; /* TLS failed: another SNI may help */
-	bool		 is_starttls;  /* the server has none */
+	bool is_connect; /* no connection came about */
+	bool is_handshake; /* TLS failed: another SNI may help */
+	bool is_starttls; /* the server has none */
 	enum result_word word;
-	char		 status[8]; /* "4.1", for behind the class */
-	char		 text[SERVER_TEXT_MAX];
+	char status[8]; /* "4.1", for behind the class */
+	char text[SERVER_TEXT_MAX];
 };
 
 enum server_event {
-	SERVER_GREETED_US,  /* with the greeting; any code */
-	SERVER_UP,	    /* commands may go; server_leg_ehlo has the caps */
-	SERVER_SAID_NO,	    /* with the reply that refused EHLO or HELO */
-	SERVER_ANSWERED,    /* with the reply to the oldest command, its ref */
-	SERVER_UNASKED,	    /* with a reply to nothing; SERVER_GONE follows */
-	SERVER_CAN_WRITE,   /* conn_write_now may be tried again */
-	SERVER_GONE,	    /* failed; server_leg_fault says why */
+	SERVER_GREETED_US, /* with the greeting; any code */
+	SERVER_UP, /* commands may go; server_leg_ehlo has the caps */
+	SERVER_SAID_NO, /* with the reply that refused EHLO or HELO */
+	SERVER_ANSWERED, /* with the reply to the oldest command, its ref */
+	SERVER_UNASKED, /* with a reply to nothing; SERVER_GONE follows */
+	SERVER_CAN_WRITE, /* conn_write_now may be tried again */
+	SERVER_GONE, /* failed; server_leg_fault says why */
 };
 
 /* What a command's reply is for: the session's own, opaque here. */
 struct server_ref {
-	int	 kind;
+	int kind;
 	uint32_t id;
 };
 
 struct server_leg_options {
-	struct event_base  *base;
-	struct tls_client  *tls;
-	struct reaper	   *reaper;
-	struct endpoints   *endpoints; /* where our own end is kept */
-	struct address	    address;
-	const char	   *sni;   /* NULL: none; copied */
-	const char	   *hello; /* NULL: wait for server_leg_hello; copied */
-	bool		    is_clear;	  /* do not ask for TLS */
-	bool		    allows_clear; /* go on where there is none */
+	struct event_base *base;
+	struct tls_client *tls;
+	struct reaper *reaper;
+	struct endpoints *endpoints; /* where our own end is kept */
+	unsigned depth; /* see there */
+	struct address address;
+	const char *sni; /* NULL: none; copied */
+	const char *hello; /* NULL: wait for server_leg_hello; copied */
+	bool is_clear; /* do not ask for TLS */
+	bool allows_clear; /* go on where there is none */
 	const struct config_timeouts *timeouts; /* outlives the leg */
 	/* reply is valid during the call; NULL where the event has none. */
-	void		  (*handler)(void *arg, struct server_leg *,
-				enum server_event, struct server_ref,
-				const struct reply *);
-	void		   *arg;
-	const char	   *log_id; /* borrowed: the session's */
+	void (*handler)(void *arg, struct server_leg *, enum server_event,
+	    struct server_ref, const struct reply *);
+	void *arg;
+	const char *log_id; /* borrowed: the session's */
 };
 
 /*
@@ -105,14 +106,14 @@ struct server_leg *server_leg_new(const struct server_leg_options *, int fd);
  * a reset where a message was cut off, so that no server can take a part for
  * the whole.  No event follows; the memory goes when it is safe.
  */
-void	server_leg_retire(struct server_leg *, bool is_abrupt);
+void server_leg_retire(struct server_leg *, bool is_abrupt);
 
 /*
  * server_leg_hello goes on from GREETED or REFUSED: name is copied.  use_helo
  * says that the client knows no EHLO: HELO is then tried where the server
  * refuses EHLO even inside TLS.
  */
-void	server_leg_hello(struct server_leg *, const char *name, bool use_helo);
+void server_leg_hello(struct server_leg *, const char *name, bool use_helo);
 
 enum server_state server_leg_state(const struct server_leg *);
 struct conn *server_leg_conn(struct server_leg *);
@@ -130,21 +131,21 @@ const struct server_fault *server_leg_fault(const struct server_leg *);
  * get it; its reply comes as SERVER_ANSWERED with ref, within timeout_s.
  * 0, or -1 where SERVER_PENDING_MAX or SERVER_HELD_MAX is reached.
  */
-int	server_leg_command(struct server_leg *, struct server_ref,
-	    uint32_t timeout_s, const char *line, size_t len);
+int server_leg_command(struct server_leg *, struct server_ref,
+    uint32_t timeout_s, const char *line, size_t len);
 /*
  * server_leg_expect takes a further reply as due, for what was not a command
  * line: the end of a message.
  */
-int	server_leg_expect(struct server_leg *, struct server_ref,
-	    uint32_t timeout_s);
+int
+server_leg_expect(struct server_leg *, struct server_ref, uint32_t timeout_s);
 /* How many more commands there is room for, and how many are unanswered. */
-size_t	server_leg_room(const struct server_leg *);
-size_t	server_leg_pending(const struct server_leg *);
-/* Has all that was given been sent, so that message bytes may follow? */
-bool	server_leg_is_flushed(struct server_leg *);
+size_t server_leg_room(const struct server_leg *);
+size_t server_leg_pending(const struct server_leg *);
+/* Is no command held back, so that message bytes may follow? */
+bool server_leg_may_stream(const struct server_leg *);
 /* Back to waiting for the replies due, after message bytes. */
-void	server_leg_wait(struct server_leg *);
-void	server_leg_flush(struct server_leg *);
+void server_leg_wait(struct server_leg *);
+void server_leg_flush(struct server_leg *);
 
 #endif

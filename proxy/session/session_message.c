@@ -26,8 +26,8 @@ answer_no_recipients(struct session *session, uint32_t id)
 		session_answer(session, id, 451, "4.5.1",
 		    "no valid recipients: all were refused for now");
 	else
-		session_answer(session, id, 554, "5.5.1",
-		    "no valid recipients");
+		session_answer(
+		    session, id, 554, "5.5.1", "no valid recipients");
 }
 
 void
@@ -36,8 +36,8 @@ session_data(struct session *session)
 	struct transaction *transaction = &session->transaction;
 
 	if (transaction->is_chunking) {
-		session_answer(session, session->current, 503, "5.5.1",
-		    "DATA after BDAT");
+		session_answer(
+		    session, session->current, 503, "5.5.1", "DATA after BDAT");
 		return;
 	}
 	if (transaction->recipient_count == 0) {
@@ -75,11 +75,12 @@ void
 session_bdat(struct session *session, const struct command *command)
 {
 	struct transaction *transaction = &session->transaction;
-	char		    line[64];
-	int		    len;
+	char line[64];
+	int len;
 
 	session->is_discarding = transaction->recipient_count == 0 ||
-	    (session->shown.capabilities & EHLO_CHUNKING) == 0;
+	                         (session->shown.capabilities &
+				     EHLO_CHUNKING) == 0;
 	stream_init_chunk(&session->stream, command->chunk_size);
 	session_goto(session, SESSION_STREAM);
 	if (session->is_discarding)
@@ -88,11 +89,13 @@ session_bdat(struct session *session, const struct command *command)
 	len = snprintf(line, sizeof(line), "BDAT %llu%s\r\n",
 	    (unsigned long long)command->chunk_size,
 	    command->is_last ? " LAST" : "");
-	(void)session_send(session, command->is_last ?
-	    REPLY_FOR_LAST_CHUNK : REPLY_FOR_CHUNK, session->current,
-	    command->is_last ?
-	    session_config(session)->timeouts.data_termination :
-	    session_config(session)->timeouts.reply, line, (size_t)len);
+	(void)session_send(session,
+	    command->is_last ? REPLY_FOR_LAST_CHUNK : REPLY_FOR_CHUNK,
+	    session->current,
+	    command->is_last
+		? session_config(session)->timeouts.data_termination
+		: session_config(session)->timeouts.reply,
+	    line, (size_t)len);
 }
 
 /*
@@ -107,7 +110,8 @@ refuse_message(struct session *session, const char *what)
 	session->current = answers_owe(&session->answers);
 	session_end(session, "bare CR or LF in the message", 554, "5.5.2",
 	    "the message holds a %s, which some servers take for the end of a "
-	    "line or of the message: send CRLF only", what);
+	    "line or of the message: send CRLF only",
+	    what);
 }
 
 static void
@@ -118,9 +122,9 @@ on_data_streamed(struct session *session)
 	session->current = ref.id = answers_owe(&session->answers);
 	session_goto(session, SESSION_FINAL);
 	if (server_leg_expect(session->server, ref,
-	    session_config(session)->timeouts.data_termination) == -1)
-		session_end(session, "out of step", 421, "4.3.0",
-		    "internal error");
+		session_config(session)->timeouts.data_termination) == -1)
+		session_end(
+		    session, "out of step", 421, "4.3.0", "internal error");
 }
 
 static void
@@ -128,8 +132,8 @@ on_chunk_streamed(struct session *session)
 {
 	if (session->is_discarding) {
 		if ((session->shown.capabilities & EHLO_CHUNKING) == 0)
-			session_answer(session, session->current, 502,
-			    "5.5.1", "the server does not offer CHUNKING");
+			session_answer(session, session->current, 502, "5.5.1",
+			    "the server does not offer CHUNKING");
 		else
 			answer_no_recipients(session, session->current);
 	} else
@@ -141,11 +145,11 @@ void
 session_stream(struct session *session)
 {
 	struct conn *server = NULL;
-	int64_t	     patience =
+	int64_t patience =
 	    (int64_t)session_config(session)->timeouts.data_block * 1000;
 
 	if (!session->is_discarding) {
-		if (!server_leg_is_flushed(session->server))
+		if (!server_leg_may_stream(session->server))
 			return;
 		server = server_leg_conn(session->server);
 	}
@@ -155,8 +159,8 @@ session_stream(struct session *session)
 		if (server != NULL)
 			conn_set_deadline(server, -1);
 		if (conn_is_eof(session->client))
-			session_close(session,
-			    "the client closed inside a message");
+			session_close(
+			    session, "the client closed inside a message");
 		return;
 	case STREAM_BLOCKED:
 		conn_set_deadline(session->client, -1);
@@ -190,8 +194,8 @@ session_on_chunk_reply(struct session *session, uint32_t id, bool is_last,
 		    "the server accepted a chunk that it does not have yet");
 		return;
 	}
-	session_answer_raw(session, id, buf_data(&reply->text),
-	    buf_len(&reply->text));
+	session_answer_raw(
+	    session, id, buf_data(&reply->text), buf_len(&reply->text));
 	if (reply->code == 421)
 		session_close(session, "ended by the server");
 	else if (is_last) {
@@ -208,15 +212,17 @@ void
 session_on_unasked(struct session *session, const struct reply *reply)
 {
 	uint32_t id;
-	bool	 is_refusal = session->state == SESSION_STREAM &&
-	    session->stream.kind == STREAM_DATA && reply->code >= 400;
+	bool is_refusal = session->state == SESSION_STREAM &&
+	                  session->stream.kind == STREAM_DATA &&
+	                  reply->code >= 400;
 
 	if (!is_refusal && reply->code != 421)
 		return;
-	id = answers_owed(&session->answers) > 0 ? session->answers.first :
-	    answers_owe(&session->answers);
-	session_answer_raw(session, id, buf_data(&reply->text),
-	    buf_len(&reply->text));
+	id = answers_owed(&session->answers) > 0
+	         ? session->answers.first
+	         : answers_owe(&session->answers);
+	session_answer_raw(
+	    session, id, buf_data(&reply->text), buf_len(&reply->text));
 	session_close(session, "ended by the server");
 }
 

@@ -34,40 +34,40 @@ static const char group_list[] = "X25519:P-256:P-384";
 #endif
 
 static const uint16_t signature_algorithms[] = {
-	SSL_SIGN_ECDSA_SECP256R1_SHA256,
-	SSL_SIGN_RSA_PSS_RSAE_SHA256,
-	SSL_SIGN_RSA_PKCS1_SHA256,
-	SSL_SIGN_ECDSA_SECP384R1_SHA384,
-	SSL_SIGN_RSA_PSS_RSAE_SHA384,
-	SSL_SIGN_RSA_PKCS1_SHA384,
-	SSL_SIGN_ED25519,
-	SSL_SIGN_RSA_PSS_RSAE_SHA512,
-	SSL_SIGN_RSA_PKCS1_SHA512,
+    SSL_SIGN_ECDSA_SECP256R1_SHA256,
+    SSL_SIGN_RSA_PSS_RSAE_SHA256,
+    SSL_SIGN_RSA_PKCS1_SHA256,
+    SSL_SIGN_ECDSA_SECP384R1_SHA384,
+    SSL_SIGN_RSA_PSS_RSAE_SHA384,
+    SSL_SIGN_RSA_PKCS1_SHA384,
+    SSL_SIGN_ED25519,
+    SSL_SIGN_RSA_PSS_RSAE_SHA512,
+    SSL_SIGN_RSA_PKCS1_SHA512,
 };
 
 /* A resumable session and whose it is. */
 struct saved {
-	RB_ENTRY(saved)	   node;
+	RB_ENTRY(saved) node;
 	TAILQ_ENTRY(saved) age;
-	struct address	   server;
-	char		  *sni; /* owned; "" for none */
-	SSL_SESSION	  *session; /* owned */
+	struct address server;
+	char *sni; /* owned; "" for none */
+	SSL_SESSION *session; /* owned */
 };
 RB_HEAD(saved_tree, saved);
 
 struct tls_client {
-	SSL_CTX		  *ctx;
+	SSL_CTX *ctx;
 	CRYPTO_BUFFER_POOL *pool; /* one copy of each certificate */
-	struct saved_tree  tree;
+	struct saved_tree tree;
 	TAILQ_HEAD(, saved) ages; /* oldest first */
-	size_t		   count;
+	size_t count;
 };
 
 /* Rides on the SSL: where a new session of it belongs. */
 struct destination {
 	struct tls_client *client; /* borrowed; outlives its connections */
-	struct address	   server;
-	char		   sni[];
+	struct address server;
+	char sni[];
 };
 
 static int destination_index = -1;
@@ -111,8 +111,8 @@ static int
 on_new_session(SSL *ssl, SSL_SESSION *session)
 {
 	struct destination *to = SSL_get_ex_data(ssl, destination_index);
-	struct tls_client  *client;
-	struct saved	   *saved;
+	struct tls_client *client;
+	struct saved *saved;
 
 	if (to == NULL)
 		return 0;
@@ -166,17 +166,14 @@ configure(struct tls_client *client)
 	    SSL_CTX_set_strict_cipher_list(ctx, cipher_list) != 1 ||
 	    SSL_CTX_set1_curves_list(ctx, group_list) != 1 ||
 	    SSL_CTX_set_verify_algorithm_prefs(ctx, signature_algorithms,
-	    sizeof(signature_algorithms) / sizeof(signature_algorithms[0])) !=
-	    1)
+		sizeof(signature_algorithms) /
+		    sizeof(signature_algorithms[0])) != 1)
 		return -1;
 	SSL_CTX_set_custom_verify(ctx, SSL_VERIFY_PEER, accept_any);
-	SSL_CTX_set_session_cache_mode(ctx,
-	    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_set_session_cache_mode(
+	    ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ctx, on_new_session);
 	SSL_CTX_set0_buffer_pool(ctx, client->pool);
-	/* What conn_write_now was refused is offered again from its buffer. */
-	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
-	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	return 0;
 }
 
@@ -186,8 +183,8 @@ tls_client_new(void)
 	struct tls_client *client;
 
 	if (destination_index == -1)
-		destination_index = SSL_get_ex_new_index(0, NULL, NULL, NULL,
-		    destination_free);
+		destination_index = SSL_get_ex_new_index(
+		    0, NULL, NULL, NULL, destination_free);
 	if ((client = calloc(1, sizeof(*client))) == NULL)
 		return NULL;
 	RB_INIT(&client->tree);
@@ -226,13 +223,13 @@ tls_client_free(struct tls_client *client)
 }
 
 struct ssl_st *
-tls_client_start(struct tls_client *client, const struct address *server,
-    const char *sni)
+tls_client_start(
+    struct tls_client *client, const struct address *server, const char *sni)
 {
 	struct destination *to = NULL;
-	struct saved	   *saved;
-	SSL		   *ssl;
-	size_t		    len;
+	struct saved *saved;
+	SSL *ssl;
+	size_t len;
 
 	len = sni != NULL ? strlen(sni) : 0;
 	if ((ssl = SSL_new(client->ctx)) == NULL ||

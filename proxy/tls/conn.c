@@ -31,6 +31,8 @@
 #include "proxy/tls/error.h"
 
 #define READS_PER_EVENT 4 /* then other connections get their turn */
+#define RECORD_MAX      16384 /* bytes of one TLS record (RFC 8446 5.1) */
+#define RECORD_EXTRA    512 /* what a record costs at most beyond them */
 
 enum conn_state {
 	CONN_STATE_CONNECTING,
@@ -41,30 +43,30 @@ enum conn_state {
 };
 
 struct conn {
-	int		 fd;
-	enum conn_state	 state;
-	struct event	 readable;
-	struct event	 writable;
-	struct event	 timer;
-	bool		 is_reading; /* the owner wants input */
-	bool		 is_eof;
-	bool		 wants_writable; /* conn_write_now was refused */
-	bool		 is_shut;    /* our direction has ended */
-	bool		 tls_write_pending; /* a record is half sent */
-	int64_t		 deadline;   /* monotonic ms; -1: none */
-	int64_t		 armed;	     /* when the timer fires; -1: is not */
+	int fd;
+	enum conn_state state;
+	struct event readable;
+	struct event writable;
+	struct event timer;
+	bool is_reading; /* the owner wants input */
+	bool is_eof;
+	bool wants_writable; /* conn_write_now was refused */
+	bool is_shut; /* our direction has ended */
+	int64_t deadline; /* monotonic ms; -1: none */
+	int64_t armed; /* when the timer fires; -1: is not */
 	struct event_base *base;
-	void		(*handler)(void *, struct conn *, enum conn_event);
-	void		*arg;
-	struct buf	 in;
-	struct buf	 out;
-	SSL		*ssl;
-	char		*sni; /* owned */
-	struct conn_tls	 tls;
-	bool		 has_tls;
-	uint64_t	 bytes_in;
-	uint64_t	 bytes_out;
-	char		 error[CONN_ERROR_MAX];
+	void (*handler)(void *, struct conn *, enum conn_event);
+	void *arg;
+	struct buf in;
+	struct buf out; /* wire bytes: records, where there is TLS */
+	SSL *ssl;
+	char *sni; /* owned */
+	struct conn_tls tls;
+	bool has_tls;
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	size_t read_size;
+	char error[CONN_ERROR_MAX];
 };
 
 static void on_readable(evutil_socket_t, short, void *);
@@ -77,7 +79,7 @@ conn_new(struct event_base *base, int fd,
     void (*handler)(void *, struct conn *, enum conn_event), void *arg)
 {
 	struct conn *conn;
-	int	     on = 1;
+	int on = 1;
 
 	if ((conn = calloc(1, sizeof(*conn))) == NULL)
 		return NULL;
@@ -88,10 +90,11 @@ conn_new(struct event_base *base, int fd,
 	conn->arg = arg;
 	conn->deadline = conn->armed = -1;
 	conn->is_reading = true;
+	conn->read_size = CONN_READ_SIZE;
 	buf_init(&conn->in, CONN_INPUT_MAX);
 	buf_init(&conn->out, CONN_OUTPUT_MAX);
-	event_assign(&conn->readable, base, fd, EV_READ | EV_PERSIST,
-	    on_readable, conn);
+	event_assign(
+	    &conn->readable, base, fd, EV_READ | EV_PERSIST, on_readable, conn);
 	event_assign(&conn->writable, base, fd, EV_WRITE, on_writable, conn);
 	evtimer_assign(&conn->timer, base, on_timer, conn);
 	/* A reply must not wait for the acknowledgement of the one before. */
@@ -159,9 +162,9 @@ update_reading(struct conn *conn)
 	bool wants;
 
 	wants = conn->state == CONN_STATE_HANDSHAKE ||
-	    conn->state == CONN_STATE_FINISHING ||
-	    (conn->state == CONN_STATE_OPEN && conn->is_reading &&
-	    !conn->is_eof && buf_len(&conn->in) < CONN_INPUT_MAX / 2);
+	        conn->state == CONN_STATE_FINISHING ||
+	        (conn->state == CONN_STATE_OPEN && conn->is_reading &&
+		    !conn->is_eof && buf_len(&conn->in) < CONN_INPUT_MAX / 2);
 	if (!wants)
 		event_del(&conn->readable);
 	else if (!event_pending(&conn->readable, EV_READ, NULL)) {
@@ -192,7 +195,7 @@ void
 conn_connect(struct conn *conn, const struct address *to)
 {
 	struct sockaddr_storage storage;
-	socklen_t		len;
+	socklen_t len;
 
 	len = address_to_sockaddr(to, &storage);
 	conn->state = CONN_STATE_CONNECTING;
@@ -200,8 +203,8 @@ conn_connect(struct conn *conn, const struct address *to)
 	/* An immediate failure is kept by the socket until on_writable asks. */
 	if (connect(conn->fd, (struct sockaddr *)&storage, len) == -1 &&
 	    errno != EINPROGRESS)
-		snprintf(conn->error, sizeof(conn->error), "%s",
-		    strerror(errno));
+		snprintf(
+		    conn->error, sizeof(conn->error), "%s", strerror(errno));
 	want_write(conn);
 	if (conn->error[0] != '\0')
 		event_active(&conn->writable, EV_WRITE, 0);
@@ -211,11 +214,11 @@ static void
 on_connected(struct conn *conn)
 {
 	socklen_t len = sizeof(int);
-	int	  error = 0;
+	int error = 0;
 
 	if (conn->error[0] == '\0') {
-		if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error,
-		    &len) == -1)
+		if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) ==
+		    -1)
 			error = errno;
 		if (error != 0)
 			snprintf(conn->error, sizeof(conn->error), "%s",
@@ -233,12 +236,73 @@ on_connected(struct conn *conn)
 	conn->handler(conn->arg, conn, CONN_CONNECTED);
 }
 
+/*
+ * BoringSSL reads from the socket but writes to the output buffer, so that
+ * several records leave in one call.
+ */
+static int
+wire_read(BIO *bio, char *to, int size)
+{
+	struct conn *conn = BIO_get_data(bio);
+	ssize_t n;
+
+	BIO_clear_retry_flags(bio);
+	n = recv(conn->fd, to, (size_t)size, 0);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		BIO_set_retry_read(bio);
+	return (int)n;
+}
+
+static int
+wire_write(BIO *bio, const char *from, int len)
+{
+	struct conn *conn = BIO_get_data(bio);
+
+	BIO_clear_retry_flags(bio);
+	if (buf_add(&conn->out, from, (size_t)len) == 0)
+		return len;
+	/* There is no room before some of it is sent. */
+	if (buf_len(&conn->out) > 0)
+		BIO_set_retry_write(bio);
+	return -1;
+}
+
+static long
+wire_control(BIO *bio, int command, long number, void *what)
+{
+	(void)bio;
+	(void)number;
+	(void)what;
+	return command == BIO_CTRL_FLUSH;
+}
+
+static BIO *
+wire_bio(struct conn *conn)
+{
+	static BIO_METHOD *method;
+	BIO *bio;
+
+	if (method == NULL) {
+		if ((method = BIO_meth_new(0, "wire")) == NULL)
+			return NULL;
+		BIO_meth_set_read(method, wire_read);
+		BIO_meth_set_write(method, wire_write);
+		BIO_meth_set_ctrl(method, wire_control);
+	}
+	if ((bio = BIO_new(method)) == NULL)
+		return NULL;
+	BIO_set_data(bio, conn);
+	BIO_set_init(bio, 1);
+	return bio;
+}
+
 int
 conn_start_tls(struct conn *conn, struct tls_client *client,
     const struct address *server, const char *sni)
 {
 	char *copy = NULL;
-	SSL  *ssl;
+	BIO *bio;
+	SSL *ssl;
 
 	if (conn->state != CONN_STATE_OPEN || conn->ssl != NULL ||
 	    buf_len(&conn->in) != 0 || buf_len(&conn->out) != 0) {
@@ -251,12 +315,13 @@ conn_start_tls(struct conn *conn, struct tls_client *client,
 		free(copy);
 		return -1;
 	}
-	if (SSL_set_fd(ssl, conn->fd) != 1) {
+	if ((bio = wire_bio(conn)) == NULL) {
 		free(copy);
 		SSL_free(ssl);
 		errno = ENOMEM;
 		return -1;
 	}
+	SSL_set_bio(ssl, bio, bio);
 	conn->ssl = ssl;
 	conn->sni = copy;
 	conn->state = CONN_STATE_HANDSHAKE;
@@ -270,18 +335,65 @@ static bool
 take_tls_facts(struct conn *conn)
 {
 	const SSL_CIPHER *cipher = SSL_get_current_cipher(conn->ssl);
-	uint16_t	  group = SSL_get_curve_id(conn->ssl);
-	const char	 *name = group != 0 ? SSL_get_curve_name(group) : NULL;
+	uint16_t group = SSL_get_curve_id(conn->ssl);
+	const char *name = group != 0 ? SSL_get_curve_name(group) : NULL;
 
 	conn->tls.version = SSL_get_version(conn->ssl);
 	conn->tls.cipher = cipher != NULL ? SSL_CIPHER_get_name(cipher) : "";
 	conn->tls.group = name != NULL ? name : "";
 	conn->tls.sni = conn->sni != NULL ? conn->sni : "";
 	conn->tls.is_resumed = SSL_session_reused(conn->ssl) == 1;
-	conn->tls.chain =
-	    chain_from_buffers(SSL_get0_peer_certificates(conn->ssl));
+	conn->tls.chain = chain_from_buffers(
+	    SSL_get0_peer_certificates(conn->ssl));
 	conn->has_tls = conn->tls.chain != NULL;
 	return conn->has_tls;
+}
+
+/* One send; 0 where it blocked (and the write event is set) or failed. */
+static size_t
+send_some(struct conn *conn, const uint8_t *data, size_t len)
+{
+	ssize_t n;
+
+	if ((n = send(conn->fd, data, len, MSG_NOSIGNAL)) >= 0)
+		return (size_t)n;
+	if (errno == EAGAIN || errno == EINTR)
+		want_write(conn);
+	else
+		fail(conn, strerror(errno));
+	return 0;
+}
+
+/* Sends what is queued, as far as it goes; -1: the connection has failed. */
+static int
+send_out(struct conn *conn)
+{
+	size_t n;
+
+	while (buf_len(&conn->out) > 0) {
+		n = send_some(conn, buf_data(&conn->out), buf_len(&conn->out));
+		if (n == 0)
+			break;
+		buf_consume(&conn->out, n);
+	}
+	return conn->state == CONN_STATE_DEAD ? -1 : 0;
+}
+
+/* Makes one record of the data; 0 where there is no room or it failed. */
+static size_t
+seal(struct conn *conn, const uint8_t *data, size_t len)
+{
+	int n;
+
+	if (len > RECORD_MAX)
+		len = RECORD_MAX;
+	if (buf_room(&conn->out) < len + RECORD_EXTRA)
+		return 0;
+	ERR_clear_error();
+	if ((n = SSL_write(conn->ssl, data, (int)len)) > 0)
+		return (size_t)n;
+	fail_tls(conn, "out of memory");
+	return 0;
 }
 
 /* One step of the handshake; false once the connection has failed. */
@@ -291,11 +403,17 @@ handshake(struct conn *conn)
 	int result;
 
 	ERR_clear_error();
-	if ((result = SSL_do_handshake(conn->ssl)) == 1) {
+	result = SSL_do_handshake(conn->ssl);
+	/* Its alert, too, is to reach the server. */
+	if (send_out(conn) == -1)
+		return false;
+	if (result == 1) {
 		if (!take_tls_facts(conn)) {
-			fail(conn, errno == E2BIG ?
-			    "the server's certificate chain is too long" :
-			    "the server sent no usable certificate chain");
+			fail(conn,
+			    errno == E2BIG
+				? "the server's certificate chain is too long"
+				: "the server sent no usable certificate "
+			          "chain");
 			return false;
 		}
 		conn->state = CONN_STATE_OPEN;
@@ -310,8 +428,10 @@ handshake(struct conn *conn)
 		want_write(conn);
 		return true;
 	case SSL_ERROR_SYSCALL:
-		fail_tls(conn, errno != 0 && result == -1 ? strerror(errno) :
-		    "the server closed the connection during the handshake");
+		fail_tls(conn, errno != 0 && result == -1
+				   ? strerror(errno)
+				   : "the server closed the connection during "
+		                     "the handshake");
 		return false;
 	default:
 		fail_tls(conn,
@@ -377,19 +497,25 @@ read_tls(struct conn *conn, uint8_t *to, size_t size, size_t *len)
 static enum got
 read_some(struct conn *conn)
 {
-	size_t	 len = 0;
+	size_t len = 0;
 	uint8_t *to;
 	enum got got;
 
-	if ((to = buf_reserve(&conn->in, CONN_READ_SIZE)) == NULL) {
+	if ((to = buf_reserve(&conn->in, conn->read_size)) == NULL) {
 		fail(conn, "out of memory");
 		return GOT_FAILURE;
 	}
-	got = conn->ssl != NULL ? read_tls(conn, to, CONN_READ_SIZE, &len) :
-	    read_plain(conn, to, CONN_READ_SIZE, &len);
+	got = conn->ssl != NULL ? read_tls(conn, to, conn->read_size, &len)
+	                        : read_plain(conn, to, conn->read_size, &len);
 	if (got != GOT_FAILURE)
 		buf_commit(&conn->in, len);
+	/* Bulk is read in large pieces; dialogue needs no such room. */
+	conn->read_size = len == conn->read_size ? CONN_READ_MAX
+	                                         : CONN_READ_SIZE;
 	conn->bytes_in += len;
+	/* TLS may have had something to say of its own (RFC 8446 4.6.3). */
+	if (got != GOT_FAILURE && send_out(conn) == -1)
+		return GOT_FAILURE;
 	return got;
 }
 
@@ -410,9 +536,9 @@ static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
-	enum got     got = GOT_NOTHING;
-	bool	     has_bytes = false;
-	int	     i;
+	enum got got = GOT_NOTHING;
+	bool has_bytes = false;
+	int i;
 
 	(void)fd;
 	(void)what;
@@ -426,8 +552,9 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	if (conn->state != CONN_STATE_OPEN || !conn->is_reading)
 		return;
-	for (i = 0; i < READS_PER_EVENT &&
-	    buf_len(&conn->in) < CONN_INPUT_MAX / 2; i++) {
+	for (i = 0;
+	     i < READS_PER_EVENT && buf_len(&conn->in) < CONN_INPUT_MAX / 2;
+	     i++) {
 		if ((got = read_some(conn)) != GOT_BYTES)
 			break;
 		has_bytes = true;
@@ -437,52 +564,15 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	if (got == GOT_END)
 		conn->is_eof = true;
 	else if (conn->ssl != NULL && SSL_pending(conn->ssl) > 0 &&
-	    buf_len(&conn->in) < CONN_INPUT_MAX / 2)
+		 buf_len(&conn->in) < CONN_INPUT_MAX / 2)
 		event_active(&conn->readable, EV_READ, 0);
-	update_reading(conn);
+	/* Most of it is consumed at once, and reading then just goes on. */
 	if (has_bytes)
 		conn->handler(conn->arg, conn, CONN_INPUT);
+	if (conn->state == CONN_STATE_OPEN)
+		update_reading(conn);
 	if (got == GOT_END && conn->state == CONN_STATE_OPEN)
 		conn->handler(conn->arg, conn, CONN_EOF);
-}
-
-/* Bytes taken; blocked ones leave the write event set. */
-static size_t
-write_some(struct conn *conn, const uint8_t *data, size_t len)
-{
-	ssize_t n;
-
-	if (conn->ssl == NULL) {
-		if ((n = send(conn->fd, data, len, MSG_NOSIGNAL)) >= 0) {
-			conn->bytes_out += (size_t)n;
-			return (size_t)n;
-		}
-		if (errno == EAGAIN || errno == EINTR)
-			want_write(conn);
-		else
-			fail(conn, strerror(errno));
-		return 0;
-	}
-	ERR_clear_error();
-	if ((n = SSL_write(conn->ssl, data, (int)len)) > 0) {
-		conn->tls_write_pending = false;
-		conn->bytes_out += (size_t)n;
-		return (size_t)n;
-	}
-	switch (SSL_get_error(conn->ssl, (int)n)) {
-	case SSL_ERROR_WANT_READ:
-	case SSL_ERROR_WANT_WRITE:
-		conn->tls_write_pending = true;
-		want_write(conn);
-		break;
-	case SSL_ERROR_SYSCALL:
-		fail_tls(conn, errno != 0 ? strerror(errno) : "closed");
-		break;
-	default:
-		fail_tls(conn, "TLS error");
-		break;
-	}
-	return 0;
 }
 
 static void
@@ -491,11 +581,6 @@ shut(struct conn *conn)
 	if (conn->is_shut)
 		return;
 	conn->is_shut = true;
-	if (conn->ssl != NULL) {
-		ERR_clear_error();
-		(void)SSL_shutdown(conn->ssl);
-		ERR_clear_error();
-	}
 	(void)shutdown(conn->fd, SHUT_WR);
 	update_reading(conn);
 	event_active(&conn->readable, EV_READ, 0);
@@ -504,19 +589,12 @@ shut(struct conn *conn)
 int
 conn_flush(struct conn *conn)
 {
-	size_t n;
-
 	if (conn->state != CONN_STATE_OPEN &&
 	    conn->state != CONN_STATE_FINISHING)
 		return conn->state == CONN_STATE_DEAD ? -1 : 0;
-	while (buf_len(&conn->out) > 0) {
-		n = write_some(conn, buf_data(&conn->out),
-		    buf_len(&conn->out));
-		if (n == 0)
-			return conn->state == CONN_STATE_DEAD ? -1 : 0;
-		buf_consume(&conn->out, n);
-	}
-	if (conn->state == CONN_STATE_FINISHING)
+	if (send_out(conn) == -1)
+		return -1;
+	if (conn->state == CONN_STATE_FINISHING && buf_len(&conn->out) == 0)
 		shut(conn);
 	return 0;
 }
@@ -524,29 +602,53 @@ conn_flush(struct conn *conn)
 int
 conn_write(struct conn *conn, const void *data, size_t len)
 {
+	const uint8_t *from = data;
+	size_t done, n;
+
 	if (conn->state != CONN_STATE_OPEN) {
 		errno = EPIPE;
 		return -1;
 	}
-	return buf_add(&conn->out, data, len);
+	if (conn->ssl == NULL)
+		return buf_add(&conn->out, data, len);
+	if (buf_room(&conn->out) <
+	    len + (len / RECORD_MAX + 1) * RECORD_EXTRA) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	for (done = 0; done < len; done += n)
+		if ((n = seal(conn, from + done, len - done)) == 0) {
+			errno = EPIPE;
+			return -1;
+		}
+	conn->bytes_out += len;
+	return 0;
 }
 
 size_t
 conn_write_now(struct conn *conn, const void *data, size_t len)
 {
 	const uint8_t *from = data;
-	size_t	       done, n;
+	size_t done, n;
 
-	if (conn->state != CONN_STATE_OPEN)
+	if (conn->state != CONN_STATE_OPEN || send_out(conn) == -1)
 		return 0;
 	for (done = 0; done < len; done += n) {
-		n = buf_len(&conn->out) == 0 ?
-		    write_some(conn, from + done, len - done) : 0;
+		if (conn->ssl != NULL) {
+			if ((n = seal(conn, from + done, len - done)) == 0 &&
+			    send_out(conn) == 0)
+				n = seal(conn, from + done, len - done);
+		} else
+			n = buf_len(&conn->out) == 0
+			        ? send_some(conn, from + done, len - done)
+			        : 0;
 		if (n == 0) {
 			conn->wants_writable = true;
 			break;
 		}
 	}
+	conn->bytes_out += done;
+	(void)send_out(conn);
 	return done;
 }
 
@@ -562,13 +664,15 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		on_connected(conn);
 		return;
 	case CONN_STATE_HANDSHAKE:
-		(void)handshake(conn);
+		if (send_out(conn) == 0)
+			(void)handshake(conn);
 		return;
 	case CONN_STATE_OPEN:
 	case CONN_STATE_FINISHING:
 		if (conn_flush(conn) == -1)
 			return;
-		if (conn->wants_writable && buf_len(&conn->out) == 0) {
+		if (conn->wants_writable &&
+		    buf_len(&conn->out) < CONN_OUTPUT_MAX / 2) {
 			conn->wants_writable = false;
 			conn->handler(conn->arg, conn, CONN_WRITABLE);
 		}
@@ -585,9 +689,9 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 static void
 arm(struct conn *conn, int64_t now)
 {
-	int64_t	       wait = conn->deadline > now ? conn->deadline - now : 0;
-	struct timeval tv = {.tv_sec = wait / 1000,
-		.tv_usec = (wait % 1000) * 1000};
+	int64_t wait = conn->deadline > now ? conn->deadline - now : 0;
+	struct timeval tv = {
+	    .tv_sec = wait / 1000, .tv_usec = (wait % 1000) * 1000};
 
 	if (evtimer_add(&conn->timer, &tv) == 0)
 		conn->armed = now + wait;
@@ -611,7 +715,7 @@ static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
-	int64_t	     now = clock_monotonic_ms();
+	int64_t now = clock_monotonic_ms();
 
 	(void)fd;
 	(void)what;
@@ -646,6 +750,11 @@ conn_finish(struct conn *conn)
 	conn->state = CONN_STATE_FINISHING;
 	buf_clear(&conn->in);
 	update_reading(conn);
+	if (conn->ssl != NULL) {
+		ERR_clear_error();
+		(void)SSL_shutdown(conn->ssl);
+		ERR_clear_error();
+	}
 	(void)conn_flush(conn);
 }
 
@@ -684,7 +793,7 @@ int
 conn_local_address(const struct conn *conn, struct address *address)
 {
 	struct sockaddr_storage storage;
-	socklen_t		len = sizeof(storage);
+	socklen_t len = sizeof(storage);
 
 	if (getsockname(conn->fd, (struct sockaddr *)&storage, &len) == -1)
 		return -1;

@@ -13,35 +13,33 @@
 #include <openssl/ssl.h>
 
 static const struct {
-	int	    reason;
+	int reason;
 	const char *text;
 } reasons[] = {
-	{SSL_R_UNSUPPORTED_PROTOCOL, "the server speaks no TLS 1.2 or newer"},
-	{SSL_R_TLSV1_ALERT_PROTOCOL_VERSION,
-	    "the server refused TLS 1.2 and 1.3"},
-	{SSL_R_WRONG_VERSION_NUMBER, "the server's answer is not TLS"},
-	{SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE,
-	    "the server shares no cipher or group with us, or wants another "
-	    "server name"},
-	{SSL_R_TLSV1_ALERT_UNRECOGNIZED_NAME,
-	    "the server does not know the name it was asked for"},
-	{SSL_R_WRONG_CIPHER_RETURNED, "the server chose a forbidden cipher"},
-	{SSL_R_UNKNOWN_CIPHER_RETURNED, "the server chose a forbidden cipher"},
-	{SSL_R_WRONG_CURVE, "the server chose a forbidden group"},
-	{SSL_R_WRONG_SIGNATURE_TYPE,
-	    "the server signed with a forbidden algorithm"},
-	{SSL_R_BAD_SIGNATURE, "the server's handshake signature is wrong"},
-	{SSL_R_NO_RENEGOTIATION, "the server asked to renegotiate TLS"},
-	{SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE,
-	    "the server sent no certificate"},
+    {SSL_R_UNSUPPORTED_PROTOCOL, "the server speaks no TLS 1.2 or newer"},
+    {SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "the server refused TLS 1.2 and 1.3"},
+    {SSL_R_WRONG_VERSION_NUMBER, "the server's answer is not TLS"},
+    {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE,
+	"the server shares no cipher or group with us, or wants another "
+	"server name"},
+    {SSL_R_TLSV1_ALERT_UNRECOGNIZED_NAME,
+	"the server does not know the name it was asked for"},
+    {SSL_R_WRONG_CIPHER_RETURNED, "the server chose a forbidden cipher"},
+    {SSL_R_UNKNOWN_CIPHER_RETURNED, "the server chose a forbidden cipher"},
+    {SSL_R_WRONG_CURVE, "the server chose a forbidden group"},
+    {SSL_R_WRONG_SIGNATURE_TYPE,
+	"the server signed with a forbidden algorithm"},
+    {SSL_R_BAD_SIGNATURE, "the server's handshake signature is wrong"},
+    {SSL_R_NO_RENEGOTIATION, "the server asked to renegotiate TLS"},
+    {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "the server sent no certificate"},
 };
 
 const char *
 tls_error_text(char out[TLS_ERROR_MAX], const char *fallback)
 {
 	const char *text;
-	uint32_t    error;
-	size_t	    i;
+	uint32_t error;
+	size_t i;
 
 	/* The first error of the queue is the cause, later ones its wake. */
 	error = ERR_get_error();

@@ -21,25 +21,25 @@
 
 static struct event_base *base;
 static struct tls_client *tls;
-static struct endpoints	  endpoints;
+static struct endpoints endpoints;
 
 /* What the session would have been told. */
 struct heard {
 	enum server_event last;
-	int		  events[SERVER_GONE + 1];
-	int		  codes[16];
-	int		  kinds[16];
-	int		  answered;
+	int events[SERVER_GONE + 1];
+	int codes[16];
+	int kinds[16];
+	int answered;
 };
 
 struct scene {
 	struct server_leg *leg;
-	struct reaper	  *reaper;
+	struct reaper *reaper;
 	struct config_timeouts timeouts;
-	struct heard	   heard;
-	int		   fd;	   /* the server's end */
-	int		   leg_fd; /* a copy of the leg's own */
-	char		   said[8192]; /* by the leg */
+	struct heard heard;
+	int fd; /* the server's end */
+	int leg_fd; /* a copy of the leg's own */
+	char said[8192]; /* by the leg */
 };
 
 static void
@@ -58,13 +58,13 @@ on_event(void *arg, struct server_leg *leg, enum server_event event,
 }
 
 static void
-listen_to(struct scene *scene, bool allows_clear, bool is_clear,
-    const char *hello)
+listen_to(
+    struct scene *scene, bool allows_clear, bool is_clear, const char *hello)
 {
 	struct sockaddr_in name = {.sin_family = AF_INET};
 	struct server_leg_options options;
-	socklen_t	   len = sizeof(name);
-	int		   listener, fd;
+	socklen_t len = sizeof(name);
+	int listener, fd;
 
 	memset(scene, 0, sizeof(*scene));
 	name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -73,8 +73,8 @@ listen_to(struct scene *scene, bool allows_clear, bool is_clear,
 	assert_int_equal(listen(listener, 1), 0);
 	getsockname(listener, (struct sockaddr *)&name, &len);
 	scene->reaper = reaper_new(base);
-	scene->timeouts = (struct config_timeouts){.connect = 5,
-		.greeting = 5, .handshake = 5, .reply = 5};
+	scene->timeouts = (struct config_timeouts){
+	    .connect = 5, .greeting = 5, .handshake = 5, .reply = 5};
 	memset(&options, 0, sizeof(options));
 	options.base = base;
 	options.tls = tls;
@@ -122,7 +122,7 @@ wait_delivered(int fd)
 static void
 server_says(struct scene *scene, const char *text)
 {
-	size_t	len = strlen(scene->said);
+	size_t len = strlen(scene->said);
 	ssize_t n;
 
 	if (text[0] != '\0')
@@ -132,7 +132,7 @@ server_says(struct scene *scene, const char *text)
 	loop_run(base);
 	wait_delivered(scene->leg_fd);
 	while ((n = read(scene->fd, scene->said + len,
-	    sizeof(scene->said) - 1 - len)) > 0)
+		    sizeof(scene->said) - 1 - len)) > 0)
 		len += (size_t)n;
 	scene->said[len] = '\0';
 }
@@ -150,8 +150,7 @@ come_to_starttls(struct scene *scene, bool allows_clear)
 	assert_string_equal(scene->said, "");
 	server_leg_hello(scene->leg, "client.example", false);
 	server_says(scene, offer);
-	assert_string_equal(scene->said,
-	    "EHLO client.example\r\nSTARTTLS\r\n");
+	assert_string_equal(scene->said, "EHLO client.example\r\nSTARTTLS\r\n");
 	assert_int_equal(server_leg_state(scene->leg), SERVER_STARTTLS);
 }
 
@@ -172,13 +171,13 @@ static void
 test_injection_after_220(void **state)
 {
 	static const char *const glued[] = {
-		"220 go\r\n250-mx\r\n250 AUTH PLAIN\r\n",
-		"220 go\r\n250-X",
-		"220 go\r\nx",
-		"220 go\r\n\r\n",
+	    "220 go\r\n250-mx\r\n250 AUTH PLAIN\r\n",
+	    "220 go\r\n250-X",
+	    "220 go\r\nx",
+	    "220 go\r\n\r\n",
 	};
 	struct scene scene;
-	size_t	     i;
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(glued) / sizeof(glued[0]); i++) {
@@ -199,8 +198,7 @@ test_reply_before_its_command(void **state)
 	listen_to(&scene, true, false, NULL);
 	server_says(&scene, greeting);
 	server_leg_hello(scene.leg, "client.example", false);
-	server_says(&scene,
-	    "250-mx.example\r\n250 STARTTLS\r\n220 go\r\n");
+	server_says(&scene, "250-mx.example\r\n250 STARTTLS\r\n220 go\r\n");
 	assert_failed(&scene, RESULT_VALIDATION_FAILURE);
 	leave(&scene);
 
@@ -215,9 +213,9 @@ test_reply_before_its_command(void **state)
 static void
 test_starttls_refused(void **state)
 {
-	char	     text[64];
+	char text[64];
 	struct scene scene;
-	int	     code;
+	int code;
 
 	(void)state;
 	for (code = 200; code < 600; code += 1) {
@@ -244,8 +242,8 @@ test_clear_where_allowed(void **state)
 	server_says(&scene, "454 no TLS now\r\n");
 	assert_int_equal(scene.heard.last, SERVER_UP);
 	assert_null(conn_tls(server_leg_conn(scene.leg)));
-	assert_int_equal(server_leg_fault(scene.leg)->word,
-	    RESULT_STARTTLS_NOT_SUPPORTED);
+	assert_int_equal(
+	    server_leg_fault(scene.leg)->word, RESULT_STARTTLS_NOT_SUPPORTED);
 	leave(&scene);
 }
 
@@ -254,13 +252,13 @@ static void
 test_asks_although_not_offered(void **state)
 {
 	static const char *const replies[] = {
-		"250 mx.example\r\n",
-		"250-mx.example\r\n250-XXXXXXXA\r\n250 SIZE\r\n",
-		"500 what?\r\n",
-		"502 no\r\n",
+	    "250 mx.example\r\n",
+	    "250-mx.example\r\n250-XXXXXXXA\r\n250 SIZE\r\n",
+	    "500 what?\r\n",
+	    "502 no\r\n",
 	};
 	struct scene scene;
-	size_t	     i;
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
@@ -268,8 +266,8 @@ test_asks_although_not_offered(void **state)
 		server_says(&scene, greeting);
 		server_leg_hello(scene.leg, "client.example", false);
 		server_says(&scene, replies[i]);
-		assert_string_equal(scene.said,
-		    "EHLO client.example\r\nSTARTTLS\r\n");
+		assert_string_equal(
+		    scene.said, "EHLO client.example\r\nSTARTTLS\r\n");
 		server_says(&scene, "502 no\r\n");
 		assert_failed(&scene, RESULT_STARTTLS_NOT_SUPPORTED);
 		leave(&scene);
@@ -298,8 +296,8 @@ test_closed_anywhere(void **state)
 {
 	static const char *const parts[] = {greeting, offer, "220 go\r\n"};
 	struct scene scene;
-	size_t	     part, cut, i;
-	char	     text[64];
+	size_t part, cut, i;
+	char text[64];
 
 	(void)state;
 	for (part = 0; part < 3; part++)
@@ -324,11 +322,17 @@ static void
 test_bad_replies(void **state)
 {
 	static const char *const replies[] = {
-		"220 mx\n", "abc\r\n", "2\r\n", "99 x\r\n", "600 x\r\n",
-		"220-a\r\n250 b\r\n", "220\r220 x\r\n", "220 \x1b]0;\r\n",
+	    "220 mx\n",
+	    "abc\r\n",
+	    "2\r\n",
+	    "99 x\r\n",
+	    "600 x\r\n",
+	    "220-a\r\n250 b\r\n",
+	    "220\r220 x\r\n",
+	    "220 \x1b]0;\r\n",
 	};
 	struct scene scene;
-	size_t	     i;
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
@@ -354,8 +358,8 @@ command(struct scene *scene, int kind, const char *line)
 {
 	struct server_ref ref = {.kind = kind};
 
-	assert_int_equal(server_leg_command(scene->leg, ref, 5, line,
-	    strlen(line)), 0);
+	assert_int_equal(
+	    server_leg_command(scene->leg, ref, 5, line, strlen(line)), 0);
 	server_leg_flush(scene->leg);
 }
 
@@ -387,14 +391,14 @@ test_no_pipelining(void **state)
 	come_up_clear(&scene, "250 mx\r\n");
 	command(&scene, 1, "A\r\n");
 	command(&scene, 2, "B\r\n");
-	assert_false(server_leg_is_flushed(scene.leg));
+	assert_false(server_leg_may_stream(scene.leg));
 	server_says(&scene, "");
 	assert_string_equal(scene.said, "A\r\n");
 	server_says(&scene, "250 a\r\n");
 	server_leg_flush(scene.leg);
 	server_says(&scene, "");
 	assert_string_equal(scene.said, "A\r\nB\r\n");
-	assert_true(server_leg_is_flushed(scene.leg));
+	assert_true(server_leg_may_stream(scene.leg));
 	server_says(&scene, "250 b\r\n");
 	assert_int_equal(scene.heard.kinds[1], 2);
 	leave(&scene);
@@ -417,16 +421,15 @@ static void
 test_pending_is_bounded(void **state)
 {
 	struct server_ref ref = {0};
-	struct scene	  scene;
-	int		  i;
+	struct scene scene;
+	int i;
 
 	(void)state;
 	come_up_clear(&scene, "250 mx\r\n");
 	for (i = 0; i < SERVER_PENDING_MAX; i++)
-		assert_int_equal(server_leg_command(scene.leg, ref, 5,
-		    "A\r\n", 3), 0);
-	assert_int_equal(server_leg_command(scene.leg, ref, 5, "A\r\n", 3),
-	    -1);
+		assert_int_equal(
+		    server_leg_command(scene.leg, ref, 5, "A\r\n", 3), 0);
+	assert_int_equal(server_leg_command(scene.leg, ref, 5, "A\r\n", 3), -1);
 	leave(&scene);
 }
 
@@ -434,18 +437,18 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_injection_after_220),
-		cmocka_unit_test(test_reply_before_its_command),
-		cmocka_unit_test(test_starttls_refused),
-		cmocka_unit_test(test_clear_where_allowed),
-		cmocka_unit_test(test_asks_although_not_offered),
-		cmocka_unit_test(test_not_tls),
-		cmocka_unit_test(test_closed_anywhere),
-		cmocka_unit_test(test_bad_replies),
-		cmocka_unit_test(test_pipelining),
-		cmocka_unit_test(test_no_pipelining),
-		cmocka_unit_test(test_reply_to_nothing),
-		cmocka_unit_test(test_pending_is_bounded),
+	    cmocka_unit_test(test_injection_after_220),
+	    cmocka_unit_test(test_reply_before_its_command),
+	    cmocka_unit_test(test_starttls_refused),
+	    cmocka_unit_test(test_clear_where_allowed),
+	    cmocka_unit_test(test_asks_although_not_offered),
+	    cmocka_unit_test(test_not_tls),
+	    cmocka_unit_test(test_closed_anywhere),
+	    cmocka_unit_test(test_bad_replies),
+	    cmocka_unit_test(test_pipelining),
+	    cmocka_unit_test(test_no_pipelining),
+	    cmocka_unit_test(test_reply_to_nothing),
+	    cmocka_unit_test(test_pending_is_bounded),
 	};
 	int failed;
 
