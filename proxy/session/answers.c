@@ -49,7 +49,7 @@ static int
 write_due(struct answers *answers, struct conn *client)
 {
 	struct answer *answer;
-	int	       ret;
+	int ret;
 
 	while (answers_owed(answers) > 0) {
 		answer = &answers->ring[answers->first % ANSWERS_MAX];

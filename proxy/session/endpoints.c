@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A tree by address and port.
+ * A tree by both ends.
  */
 
 #include "proxy/session/endpoints.h"
@@ -8,14 +8,24 @@
 #include <string.h>
 
 static int
+compare_address(const struct address *a, const struct address *b)
+{
+	int order;
+
+	if ((order = (int)a->port - (int)b->port) != 0 ||
+	    (order = (int)a->family - (int)b->family) != 0)
+		return order;
+	return memcmp(a->ip, b->ip, sizeof(a->ip));
+}
+
+static int
 compare(struct endpoint *a, struct endpoint *b)
 {
 	int order;
 
-	if ((order = (int)a->address.port - (int)b->address.port) != 0 ||
-	    (order = (int)a->address.family - (int)b->address.family) != 0)
+	if ((order = compare_address(&a->local, &b->local)) != 0)
 		return order;
-	return memcmp(a->address.ip, b->address.ip, sizeof(a->address.ip));
+	return compare_address(&a->remote, &b->remote);
 }
 
 RB_PROTOTYPE(endpoints, endpoint, node, compare)
@@ -29,25 +39,29 @@ endpoints_init(struct endpoints *endpoints)
 
 void
 endpoints_put(struct endpoints *endpoints, struct endpoint *endpoint,
-    const struct address *address)
+    const struct address *local, const struct address *remote, unsigned depth)
 {
-	endpoint->address = *address;
+	endpoint->local = *local;
+	endpoint->remote = *remote;
+	endpoint->depth = depth;
 	if (RB_INSERT(endpoints, endpoints, endpoint) != NULL)
-		endpoint->address.family = 0; /* taken: not ours to remove */
+		endpoint->local.family = 0; /* taken: not ours to remove */
 }
 
 void
 endpoints_remove(struct endpoints *endpoints, struct endpoint *endpoint)
 {
-	if (endpoint->address.family != 0)
+	if (endpoint->local.family != 0)
 		RB_REMOVE(endpoints, endpoints, endpoint);
-	endpoint->address.family = 0;
+	endpoint->local.family = 0;
 }
 
-bool
-endpoints_has(struct endpoints *endpoints, const struct address *address)
+unsigned
+endpoints_depth(struct endpoints *endpoints, const struct address *client,
+    const struct address *server)
 {
-	struct endpoint key = {.address = *address};
+	struct endpoint key = {.local = *client, .remote = *server}, *endpoint;
 
-	return RB_FIND(endpoints, endpoints, &key) != NULL;
+	endpoint = RB_FIND(endpoints, endpoints, &key);
+	return endpoint != NULL ? endpoint->depth + 1 : 0;
 }

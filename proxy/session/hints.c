@@ -14,7 +14,7 @@
 
 struct hint {
 	struct address address;
-	char	       name[DECISION_NAME_MAX];
+	char name[DECISION_NAME_MAX];
 };
 
 struct hints {
@@ -44,8 +44,7 @@ place(const struct address *address)
 }
 
 void
-hints_put(struct hints *hints, const struct address *address,
-    const char *name)
+hints_put(struct hints *hints, const struct address *address, const char *name)
 {
 	struct hint *hint = &hints->table[place(address)];
 
@@ -58,6 +57,7 @@ hints_get(const struct hints *hints, const struct address *address)
 {
 	const struct hint *hint = &hints->table[place(address)];
 
-	return hint->name[0] != '\0' && address_equal(&hint->address,
-	    address) ? hint->name : NULL;
+	return hint->name[0] != '\0' && address_equal(&hint->address, address)
+	           ? hint->name
+	           : NULL;
 }

@@ -20,52 +20,52 @@
 
 /* What was asked: one form for the cache and for questions. */
 struct subject {
-	uint16_t       type; /* enum policy_message */
+	uint16_t type; /* enum policy_message */
 	struct address server;
 	struct address literal;
-	char	       domain[DECISION_NAME_MAX];
+	char domain[DECISION_NAME_MAX];
 };
 
 struct entry {
-	RB_ENTRY(entry)	   node;
+	RB_ENTRY(entry) node;
 	TAILQ_ENTRY(entry) age;
-	struct subject	   subject;
-	int64_t		   expires; /* monotonic ms */
-	struct known	  *known;
+	struct subject subject;
+	int64_t expires; /* monotonic ms */
+	struct known *known;
 };
 RB_HEAD(entry_tree, entry);
 
 struct question {
 	RB_ENTRY(question) node;
-	uint32_t	   id;
+	uint32_t id;
 	struct ipc_channel *channel; /* where it was asked */
-	uint64_t	   era;	     /* of the cache when it was asked */
-	struct subject	   subject;
-	void		 (*done)(void *, struct known *);
-	void		  *arg;
+	uint64_t era; /* of the cache when it was asked */
+	struct subject subject;
+	void (*done)(void *, struct known *);
+	void *arg;
 };
 RB_HEAD(question_tree, question);
 
 struct policy_client {
-	struct event_base   *base;
-	struct ipc_channel  *channel;  /* the newest; NULL: none now */
-	struct ipc_channel  *previous; /* still answering old questions */
-	int		     was_attached;
-	uint32_t	     next_id;
-	uint64_t	     era;
+	struct event_base *base;
+	struct ipc_channel *channel; /* the newest; NULL: none now */
+	struct ipc_channel *previous; /* still answering old questions */
+	int was_attached;
+	uint32_t next_id;
+	uint64_t era;
 	struct question_tree questions;
-	size_t		     question_count;
-	struct entry_tree    entries;
-	TAILQ_HEAD(, entry)  ages; /* oldest first */
-	size_t		     entry_count;
+	size_t question_count;
+	struct entry_tree entries;
+	TAILQ_HEAD(, entry) ages; /* oldest first */
+	size_t entry_count;
 };
 
 static int on_answer(void *, struct ipc_channel *, struct ipc_reader *);
 
 /* All that postern-policy may send. */
 static const struct ipc_row rows[] = {
-	{POLICY_ANSWER, false, "ANSWER", on_answer},
-	{0, false, NULL, NULL},
+    {POLICY_ANSWER, false, "ANSWER", on_answer},
+    {0, false, NULL, NULL},
 };
 
 static int
@@ -109,8 +109,7 @@ policy_temporary(const char *status, const char *text)
 	known->refs = 1;
 	known->decision.kind = DECISION_TEMPORARY;
 	known->decision.word = RESULT_NONE;
-	strlcpy(known->decision.status, status,
-	    sizeof(known->decision.status));
+	strlcpy(known->decision.status, status, sizeof(known->decision.status));
 	strlcpy(known->decision.text, text, sizeof(known->decision.text));
 	return known;
 }
@@ -191,7 +190,7 @@ remember(struct policy_client *client, const struct subject *subject,
 	entry->subject = *subject;
 	entry->known = known_ref(known);
 	entry->expires = clock_monotonic_ms() +
-	    (int64_t)known->decision.ttl * 1000;
+	                 (int64_t)known->decision.ttl * 1000;
 	if ((old = RB_FIND(entry_tree, &client->entries, entry)) != NULL)
 		entry_drop(client, old);
 	if (client->entry_count >= POLICY_CACHE_MAX)
@@ -204,7 +203,7 @@ remember(struct policy_client *client, const struct subject *subject,
 static struct known *
 recall(struct policy_client *client, const struct subject *subject)
 {
-	struct entry  key, *entry;
+	struct entry key, *entry;
 
 	key.subject = *subject;
 	if ((entry = RB_FIND(entry_tree, &client->entries, &key)) == NULL)
@@ -238,7 +237,7 @@ release_previous(struct policy_client *client)
 
 	if (client->previous == NULL)
 		return;
-	RB_FOREACH(question, question_tree, &client->questions)
+	RB_FOREACH (question, question_tree, &client->questions)
 		if (question->channel == client->previous)
 			return;
 	ipc_channel_free(client->previous);
@@ -249,9 +248,9 @@ static int
 on_answer(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 {
 	struct policy_client *client = arg;
-	struct question	      key, *question;
-	struct known	     *known;
-	int		      ret = -1;
+	struct question key, *question;
+	struct known *known;
+	int ret = -1;
 
 	if ((known = calloc(1, sizeof(*known))) == NULL)
 		return -1;
@@ -279,14 +278,14 @@ static void
 fail_questions(struct policy_client *client, struct ipc_channel *channel)
 {
 	struct question *question, *next;
-	struct known	*known;
+	struct known *known;
 
 	known = policy_temporary("3.0",
 	    "postern-policy ended before it could answer; it is restarted");
 	if (known == NULL)
 		fatal("cannot fail questions");
 	for (question = RB_MIN(question_tree, &client->questions);
-	    question != NULL; question = next) {
+	     question != NULL; question = next) {
 		next = RB_NEXT(question_tree, &client->questions, question);
 		if (question->channel != channel)
 			continue;
@@ -316,8 +315,8 @@ policy_client_attach(struct policy_client *client, int fd)
 {
 	struct ipc_channel *channel, *oldest;
 
-	channel = ipc_channel_new(client->base, fd, "postern-policy", rows,
-	    on_closed, client);
+	channel = ipc_channel_new(
+	    client->base, fd, "postern-policy", rows, on_closed, client);
 	if (channel == NULL) {
 		close(fd);
 		return -1;
@@ -340,15 +339,15 @@ ask(struct policy_client *client, const struct subject *subject,
     struct question **questionp)
 {
 	struct ipc_message message;
-	struct question	  *question;
-	struct known	  *known;
+	struct question *question;
+	struct known *known;
 
 	*questionp = NULL;
 	if ((known = recall(client, subject)) != NULL)
 		return known;
 	if (client->channel == NULL)
-		return policy_temporary("3.0",
-		    "postern-policy is not running; it is restarted");
+		return policy_temporary(
+		    "3.0", "postern-policy is not running; it is restarted");
 	if (client->question_count >= POLICY_QUESTIONS_MAX)
 		return policy_temporary("3.2", "too many open questions");
 	if ((question = calloc(1, sizeof(*question))) == NULL)
@@ -377,8 +376,7 @@ ask(struct policy_client *client, const struct subject *subject,
 
 struct known *
 policy_ask_server(struct policy_client *client, const struct address *server,
-    void (*done)(void *, struct known *), void *arg,
-    struct question **question)
+    void (*done)(void *, struct known *), void *arg, struct question **question)
 {
 	struct subject subject;
 

@@ -17,31 +17,31 @@ struct event_base;
 struct policy_client;
 struct question;
 
-#define POLICY_CACHE_MAX     512   /* decisions kept by one relay */
+#define POLICY_CACHE_MAX     512 /* decisions kept by one relay */
 #define POLICY_QUESTIONS_MAX 16384 /* open at once */
 
 /* A decision, counted: sessions hold it as long as a transaction needs it. */
 struct known {
-	size_t		refs;
+	size_t refs;
 	struct decision decision;
 };
 struct known *known_ref(struct known *);
-void	known_unref(struct known *);
+void known_unref(struct known *);
 
 /* NULL: ENOMEM. */
 struct policy_client *policy_client_new(struct event_base *);
-void	policy_client_free(struct policy_client *);
+void policy_client_free(struct policy_client *);
 
 /*
  * policy_client_attach takes over fd, a channel to a new postern-policy, in
  * place of the one before; what was asked there is still answered by it.
  * 0, or -1 with errno set and fd closed.
  */
-int	policy_client_attach(struct policy_client *, int fd);
+int policy_client_attach(struct policy_client *, int fd);
 /* Whether a postern-policy has ever been attached. */
-int	policy_client_is_attached(const struct policy_client *);
+int policy_client_is_attached(const struct policy_client *);
 /* policy_client_forget drops the cache: the configuration has changed. */
-void	policy_client_forget(struct policy_client *);
+void policy_client_forget(struct policy_client *);
 
 /*
  * policy_ask_* return a reference to a decision where one is at hand.  Else
@@ -50,17 +50,17 @@ void	policy_client_forget(struct policy_client *);
  * policy_cancel comes first.  Both NULL: out of memory, no answer follows.
  */
 struct known *policy_ask_server(struct policy_client *,
-	    const struct address *server, void (*done)(void *, struct known *),
-	    void *arg, struct question **question);
-struct known *policy_ask_domain(struct policy_client *,
-	    const struct address *server, const char *domain,
-	    void (*done)(void *, struct known *), void *arg,
-	    struct question **question);
-struct known *policy_ask_literal(struct policy_client *,
-	    const struct address *server, const struct address *literal,
-	    void (*done)(void *, struct known *), void *arg,
-	    struct question **question);
-void	policy_cancel(struct policy_client *, struct question *);
+    const struct address *server, void (*done)(void *, struct known *),
+    void *arg, struct question **question);
+struct known *
+policy_ask_domain(struct policy_client *, const struct address *server,
+    const char *domain, void (*done)(void *, struct known *), void *arg,
+    struct question **question);
+struct known *
+policy_ask_literal(struct policy_client *, const struct address *server,
+    const struct address *literal, void (*done)(void *, struct known *),
+    void *arg, struct question **question);
+void policy_cancel(struct policy_client *, struct question *);
 
 /*
  * policy_temporary makes a decision that says "cannot be told now"; NULL:

@@ -10,14 +10,14 @@
 #include <event2/event.h>
 
 struct reaper {
-	struct event	 *event;
+	struct event *event;
 	struct reap_link *first;
 };
 
 static void
 reap(evutil_socket_t fd, short what, void *arg)
 {
-	struct reaper	 *reaper = arg;
+	struct reaper *reaper = arg;
 	struct reap_link *link, *next;
 
 	(void)fd;

@@ -13,7 +13,7 @@ struct reaper;
 /* NULL: ENOMEM. */
 struct reaper *reaper_new(struct event_base *);
 /* Frees what is still due, then itself. */
-void	reaper_free(struct reaper *);
+void reaper_free(struct reaper *);
 
 /*
  * reap_later calls fn(what) once after the running handlers have returned.
@@ -21,10 +21,10 @@ void	reaper_free(struct reaper *);
  */
 struct reap_link {
 	struct reap_link *next; /* private, as are the others */
-	void		(*fn)(void *);
-	void		 *what;
+	void (*fn)(void *);
+	void *what;
 };
-void	reap_later(struct reaper *, struct reap_link *, void (*fn)(void *),
-	    void *what);
+void
+reap_later(struct reaper *, struct reap_link *, void (*fn)(void *), void *what);
 
 #endif

@@ -30,40 +30,40 @@
 #include "proxy/smtp/reply.h"
 #include "proxy/tls/client.h"
 
-#define LISTENERS_MAX	8
+#define LISTENERS_MAX    8
 #define ACCEPTS_PER_TURN 32 /* then sessions get their turn */
-#define ACCEPT_PAUSE_MS 500 /* while there are no descriptors */
+#define ACCEPT_PAUSE_MS  500 /* while there are no descriptors */
 
 /* How many sessions an address has. */
 struct client {
 	RB_ENTRY(client) node;
-	struct address	 address; /* port 0 */
-	uint32_t	 sessions;
+	struct address address; /* port 0 */
+	uint32_t sessions;
 };
 RB_HEAD(clients, client);
 
 /* A session, to be found for the drain. */
 struct open {
-	RB_ENTRY(open)	node;
+	RB_ENTRY(open) node;
 	struct session *session;
 };
 RB_HEAD(opens, open);
 
 struct relay {
-	struct event_base     *base;
-	struct child	      *child;
-	struct settings	      *settings;
+	struct event_base *base;
+	struct child *child;
+	struct settings *settings;
 	struct session_context context;
-	struct endpoints       endpoints;
-	struct event	      *listeners[LISTENERS_MAX]; /* own their fds */
-	size_t		       listener_count;
-	struct event	      *pause;
-	struct clients	       clients;
-	struct opens	       opens;
-	uint32_t	       sessions;
-	bool		       is_ready;
-	bool		       is_draining;
-	struct event	      *drain_timer;
+	struct endpoints endpoints;
+	struct event *listeners[LISTENERS_MAX]; /* own their fds */
+	size_t listener_count;
+	struct event *pause;
+	struct clients clients;
+	struct opens opens;
+	uint32_t sessions;
+	bool is_ready;
+	bool is_draining;
+	struct event *drain_timer;
 };
 
 static int
@@ -118,12 +118,12 @@ client_release(struct relay *relay, struct client *client)
 }
 
 static void
-on_session_end(void *arg, struct session *session,
-    const struct address *address)
+on_session_end(
+    void *arg, struct session *session, const struct address *address)
 {
-	struct relay  *relay = arg;
+	struct relay *relay = arg;
 	struct client *client;
-	struct open    key = {.session = session}, *open;
+	struct open key = {.session = session}, *open;
 
 	if ((open = RB_FIND(opens, &relay->opens, &key)) != NULL) {
 		RB_REMOVE(opens, &relay->opens, open);
@@ -140,72 +140,74 @@ on_session_end(void *arg, struct session *session,
 
 /* A connection that gets no session still gets a reason, if it fits. */
 static void
-turn_away(int fd, const struct address *client, const char *status,
-    const char *why)
+turn_away(
+    int fd, const struct address *client, const char *status, const char *why)
 {
-	char   reply[REPLY_FORMAT_MAX], text[ADDRESS_TEXT_MAX];
+	char reply[REPLY_FORMAT_MAX], text[ADDRESS_TEXT_MAX];
 	size_t len;
 
 	log_warnx("%s turned away: %s", address_text(client, text), why);
-	len = reply_format(reply, sizeof(reply), 421, status, "%s (postern)",
-	    why);
+	len = reply_format(
+	    reply, sizeof(reply), 421, status, "%s (postern)", why);
 	(void)send(fd, reply, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
 
-static bool
+static void
 start_session(struct relay *relay, int fd, const struct address *peer,
-    const struct address *origin)
+    const struct address *origin, unsigned depth)
 {
 	struct client *client;
-	struct open   *open;
+	struct open *open;
 
 	if ((open = calloc(1, sizeof(*open))) == NULL ||
 	    (client = client_of(relay, peer)) == NULL) {
 		free(open);
 		turn_away(fd, peer, "4.3.0", "out of memory");
-		return false;
+		return;
 	}
 	/* Counted first: the session may end before session_new returns. */
 	client->sessions++;
 	relay->sessions++;
-	open->session = session_new(&relay->context, relay->settings, fd, peer,
-	    origin);
+	open->session = session_new(
+	    &relay->context, relay->settings, fd, peer, origin, depth);
 	if (open->session == NULL) {
 		log_warn("cannot start a session");
 		free(open);
 		client->sessions--;
 		client_release(relay, client);
 		relay->sessions--;
-		return false;
+		return;
 	}
 	RB_INSERT(opens, &relay->opens, open);
 	child_status(relay->child, relay->sessions);
-	return true;
 }
 
 static void
 take_connection(struct relay *relay, int fd, const struct address *peer)
 {
 	const struct config *config = relay->settings->config;
-	struct client	    *client;
-	struct address	     origin;
-	bool		     is_full;
+	struct client *client;
+	struct address origin;
+	bool is_full;
+	unsigned depth;
 
 	if (origin_of(fd, config->mode == CONFIG_LOCAL, &origin) == -1) {
-		turn_away(fd, peer, "4.4.6", errno == EDESTADDRREQ ?
-		    "this is postern itself, not a mail server" :
-		    "cannot tell where this connection was going");
+		turn_away(fd, peer, "4.4.6",
+		    errno == EDESTADDRREQ
+			? "this is postern itself, not a mail server"
+			: "cannot tell where this connection was going");
 		return;
 	}
-	if (endpoints_has(&relay->endpoints, peer)) {
+	depth = endpoints_depth(&relay->endpoints, peer, &origin);
+	if (depth >= ENDPOINT_DEPTH_MAX) {
 		turn_away(fd, peer, "4.4.6",
 		    "routing loop: postern's own connection came back to it");
 		return;
 	}
 	if (relay->sessions >= config->limits.sessions) {
-		turn_away(fd, peer, "4.3.2",
-		    "too many sessions (limits.sessions)");
+		turn_away(
+		    fd, peer, "4.3.2", "too many sessions (limits.sessions)");
 		return;
 	}
 	if ((client = client_of(relay, peer)) == NULL) {
@@ -219,7 +221,7 @@ take_connection(struct relay *relay, int fd, const struct address *peer)
 		    "too many sessions from this address "
 		    "(limits.sessions_per_client)");
 	else
-		(void)start_session(relay, fd, peer, &origin);
+		start_session(relay, fd, peer, &origin, depth);
 }
 
 static void
@@ -252,7 +254,8 @@ pause_accepting(struct relay *relay)
 	struct timeval tv = {.tv_usec = ACCEPT_PAUSE_MS * 1000};
 
 	log_warn("accept: waiting %d ms; raise LimitNOFILE or lower "
-	    "limits.sessions", ACCEPT_PAUSE_MS);
+		 "limits.sessions",
+	    ACCEPT_PAUSE_MS);
 	watch_listeners(relay, false);
 	evtimer_add(relay->pause, &tv);
 }
@@ -260,11 +263,11 @@ pause_accepting(struct relay *relay)
 static void
 on_accept(evutil_socket_t listener, short what, void *arg)
 {
-	struct relay	       *relay = arg;
+	struct relay *relay = arg;
 	struct sockaddr_storage storage;
-	struct address		peer;
-	socklen_t		len;
-	int			fd, i;
+	struct address peer;
+	socklen_t len;
+	int fd, i;
 
 	(void)what;
 	for (i = 0; i < ACCEPTS_PER_TURN; i++) {
@@ -277,8 +280,8 @@ on_accept(evutil_socket_t listener, short what, void *arg)
 				pause_accepting(relay);
 			return;
 		}
-		if (address_from_sockaddr(&peer,
-		    (struct sockaddr *)&storage) == -1)
+		if (address_from_sockaddr(&peer, (struct sockaddr *)&storage) ==
+		    -1)
 			close(fd);
 		else
 			take_connection(relay, fd, &peer);
@@ -302,18 +305,20 @@ static uint32_t
 upstream_mark(const struct config *config)
 {
 	return config->mode == CONFIG_LOCAL &&
-	    config->own_connections == CONFIG_OWN_MARK ? config->mark : 0;
+	               config->own_connections == CONFIG_OWN_MARK
+	           ? config->mark
+	           : 0;
 }
 
 static int
 on_config(void *arg, uint32_t generation, int fd)
 {
-	struct relay	*relay = arg;
-	struct config	*config;
+	struct relay *relay = arg;
+	struct config *config;
 	struct settings *settings;
-	const char	*why;
-	char		 error[STORE_ERROR_MAX];
-	bool		 is_first = relay->settings == NULL;
+	const char *why;
+	char error[STORE_ERROR_MAX];
+	bool is_first = relay->settings == NULL;
 
 	if ((config = config_from_fd(fd)) == NULL) {
 		log_warn("cannot read the configuration");
@@ -335,8 +340,8 @@ on_config(void *arg, uint32_t generation, int fd)
 		return 0;
 	log_init("postern-relay", config->log.to, config->log.format);
 	relay->context.mark = upstream_mark(config);
-	if (sandbox_enter(SANDBOX_RELAY, (const char *const[]){NULL},
-	    &why) == -1)
+	if (sandbox_enter(SANDBOX_RELAY, (const char *const[]){NULL}, &why) ==
+	    -1)
 		fatal("cannot enter the sandbox: %s", why);
 	return 0;
 }
@@ -347,8 +352,9 @@ on_listener(void *arg, int fd)
 	struct relay *relay = arg;
 	struct event *event;
 
-	if (relay->listener_count == LISTENERS_MAX || (event = event_new(
-	    relay->base, fd, EV_READ | EV_PERSIST, on_accept, relay)) == NULL) {
+	if (relay->listener_count == LISTENERS_MAX ||
+	    (event = event_new(relay->base, fd, EV_READ | EV_PERSIST, on_accept,
+		 relay)) == NULL) {
 		close(fd);
 		return -1;
 	}
@@ -377,7 +383,7 @@ drain_all(struct relay *relay, bool is_now)
 {
 	struct open *open, *next;
 
-	RB_FOREACH_SAFE(open, opens, &relay->opens, next)
+	RB_FOREACH_SAFE (open, opens, &relay->opens, next)
 		session_drain(open->session, is_now);
 }
 
@@ -392,15 +398,14 @@ on_drain_timeout(evutil_socket_t fd, short what, void *arg)
 static void
 on_drain(void *arg, bool is_now)
 {
-	struct relay  *relay = arg;
+	struct relay *relay = arg;
 	struct timeval tv = {0};
-	size_t	       i;
+	size_t i;
 
 	if (!relay->is_draining) {
 		evtimer_del(relay->pause);
 		for (i = 0; i < relay->listener_count; i++) {
-			evutil_socket_t fd =
-			    event_get_fd(relay->listeners[i]);
+			evutil_socket_t fd = event_get_fd(relay->listeners[i]);
 
 			event_free(relay->listeners[i]);
 			close((int)fd);
@@ -417,10 +422,10 @@ on_drain(void *arg, bool is_now)
 }
 
 static const struct child_handlers handlers = {
-	.config = on_config,
-	.listener = on_listener,
-	.policy = on_policy,
-	.drain = on_drain,
+    .config = on_config,
+    .listener = on_listener,
+    .policy = on_policy,
+    .drain = on_drain,
 };
 
 int
@@ -438,8 +443,8 @@ main(void)
 	context->endpoints = &relay.endpoints;
 	context->on_end = on_session_end;
 	context->arg = &relay;
-	relay.child = child_start(relay.base, "postern-relay", &handlers,
-	    &relay);
+	relay.child = child_start(
+	    relay.base, "postern-relay", &handlers, &relay);
 	relay.pause = evtimer_new(relay.base, on_pause_end, &relay);
 	relay.drain_timer = evtimer_new(relay.base, on_drain_timeout, &relay);
 	if (relay.pause == NULL || relay.drain_timer == NULL ||

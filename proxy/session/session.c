@@ -31,7 +31,7 @@ state_text(enum session_state state)
 {
 	static const char *const names[] = {
 #define X(name) #name,
-		SESSION_STATES(X)
+	    SESSION_STATES(X)
 #undef X
 	};
 
@@ -95,13 +95,13 @@ session_goto(struct session *session, enum session_state state)
 }
 
 void
-session_answer_raw(struct session *session, uint32_t id, const void *text,
-    size_t len)
+session_answer_raw(
+    struct session *session, uint32_t id, const void *text, size_t len)
 {
 	if (session->state == SESSION_FINISH || session->state == SESSION_DEAD)
 		return;
-	if (answers_give(&session->answers, id, session->client, text,
-	    len) == -1)
+	if (answers_give(&session->answers, id, session->client, text, len) ==
+	    -1)
 		session_close(session, "the client does not read its answers");
 }
 
@@ -109,7 +109,7 @@ static void __attribute__((format(printf, 5, 0)))
 answer_va(struct session *session, uint32_t id, int code, const char *status,
     const char *fmt, va_list ap)
 {
-	char   text[1024], reply[REPLY_FORMAT_MAX];
+	char text[1024], reply[REPLY_FORMAT_MAX];
 	size_t len;
 
 	vsnprintf(text, sizeof(text), fmt, ap);
@@ -133,7 +133,7 @@ session_end(struct session *session, const char *why, int code,
     const char *status, const char *fmt, ...)
 {
 	uint32_t id;
-	va_list	 ap;
+	va_list ap;
 
 	if (session->state == SESSION_FINISH || session->state == SESSION_DEAD)
 		return;
@@ -144,8 +144,8 @@ session_end(struct session *session, const char *why, int code,
 		id = session->answers.first;
 	else
 		id = answers_owe(&session->answers);
-	session_answer(session, id, code, status, "%s (postern)",
-	    session->end_text);
+	session_answer(
+	    session, id, code, status, "%s (postern)", session->end_text);
 	session_close(session, why);
 }
 
@@ -154,7 +154,7 @@ static void
 drop_servers(struct session *session)
 {
 	bool is_cut = session->state == SESSION_STREAM &&
-	    !session->is_discarding;
+	              !session->is_discarding;
 
 	server_leg_retire(session->server, is_cut);
 	server_leg_retire(session->other, false);
@@ -176,23 +176,23 @@ session_close(struct session *session, const char *why)
 static void
 record_end(struct session *session)
 {
-	char		  text[ADDRESS_TEXT_MAX];
+	char text[ADDRESS_TEXT_MAX];
 	struct log_record record;
 
 	log_record_begin(&record, "session");
 	log_record_str(&record, "id", session->id);
-	log_record_str(&record, "client",
-	    address_text(&session->client_address, text));
-	log_record_str(&record, "server",
-	    address_text(&session->server_address, text));
+	log_record_str(
+	    &record, "client", address_text(&session->client_address, text));
+	log_record_str(
+	    &record, "server", address_text(&session->server_address, text));
 	log_record_str(&record, "helo", session->hello);
 	log_record_num(&record, "messages", session->messages);
 	log_record_num(&record, "recipients", session->recipients);
 	log_record_num(&record, "refused", session->refused);
 	log_record_num(&record, "bytes_in", conn_bytes_in(session->client));
 	log_record_num(&record, "bytes_out", conn_bytes_out(session->client));
-	log_record_num(&record, "ms",
-	    (uint64_t)(clock_monotonic_ms() - session->started));
+	log_record_num(
+	    &record, "ms", (uint64_t)(clock_monotonic_ms() - session->started));
 	log_record_str(&record, "end", session->end);
 	log_record_str(&record, "text", session->end_text);
 	log_record_end(&record);
@@ -203,8 +203,8 @@ session_free(void *arg)
 {
 	struct session *session = arg;
 
-	session->context->on_end(session->context->arg, session,
-	    &session->client_address);
+	session->context->on_end(
+	    session->context->arg, session, &session->client_address);
 	answers_clear(&session->answers);
 	transaction_clear(&session->transaction);
 	known_unref(session->rule);
@@ -229,8 +229,8 @@ die(struct session *session, const char *why)
 	session->question = NULL;
 	session->state = SESSION_DEAD;
 	conn_abort(session->client);
-	reap_later(session->context->reaper, &session->reap, session_free,
-	    session);
+	reap_later(
+	    session->context->reaper, &session->reap, session_free, session);
 }
 
 static void
@@ -242,7 +242,8 @@ on_client_timeout(struct session *session)
 	    session->state == SESSION_DECISION)
 		session_end(session, "no decision in time", 421, "4.4.3",
 		    "no decision about this destination within %u s: see "
-		    "postern's log", patience);
+		    "postern's log",
+		    patience);
 	else
 		session_end(session, "the client was silent for too long", 421,
 		    "4.4.2", "timeout: nothing came from the client");
@@ -282,9 +283,9 @@ static bool
 has_room(struct session *session)
 {
 	return answers_room(&session->answers) > 0 &&
-	    conn_queued(session->client) < CLIENT_QUEUE_HIGH &&
-	    (session->server == NULL ||
-	    server_leg_room(session->server) > 2);
+	       conn_queued(session->client) < CLIENT_QUEUE_HIGH &&
+	       (session->server == NULL ||
+		   server_leg_room(session->server) > 2);
 }
 
 /* One thing done; false: nothing can be done without another event. */
@@ -358,7 +359,8 @@ session_run(struct session *session)
 
 struct session *
 session_new(const struct session_context *context, struct settings *settings,
-    int fd, const struct address *client, const struct address *server)
+    int fd, const struct address *client, const struct address *server,
+    unsigned depth)
 {
 	static uint64_t counter;
 	struct session *session;
@@ -368,6 +370,7 @@ session_new(const struct session_context *context, struct settings *settings,
 	session->context = context;
 	session->client_address = *client;
 	session->server_address = *server;
+	session->depth = depth;
 	session->started = clock_monotonic_ms();
 	snprintf(session->id, sizeof(session->id), "%" PRIx64 ".%x",
 	    (uint64_t)clock_wall() << 16 | (++counter & 0xffff),
@@ -393,7 +396,7 @@ session_drain(struct session *session, bool is_now)
 {
 	session->is_draining = true;
 	if (is_now || (session->state == SESSION_READY &&
-	    session->transaction.mail == MAIL_NONE))
+			  session->transaction.mail == MAIL_NONE))
 		session_end(session, "drained", 421, "4.3.2",
 		    "the mail gateway is going down for a moment; try again");
 	session_run(session);

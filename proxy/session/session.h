@@ -24,38 +24,39 @@ struct settings;
 struct tls_client;
 struct verdict_cache;
 
-#define SESSION_REDIALS_MAX   8  /* of one session, for another SNI */
-#define SESSION_REFUSALS_MAX  20 /* bad commands before the client is cut off */
+#define SESSION_REDIALS_MAX  8 /* of one session, for another SNI */
+#define SESSION_REFUSALS_MAX 20 /* bad commands before the client is cut off   \
+	                         */
 
 /* What all sessions of a relay share; borrowed, and outlives them. */
 struct session_context {
-	struct event_base    *base;
-	struct reaper	     *reaper;
-	struct tls_client    *tls;
+	struct event_base *base;
+	struct reaper *reaper;
+	struct tls_client *tls;
 	struct policy_client *policy;
 	struct verdict_cache *verdicts;
-	struct hints	     *hints;
-	struct endpoints     *endpoints;
-	uint32_t	      mark; /* of upstream sockets; 0: none */
+	struct hints *hints;
+	struct endpoints *endpoints;
+	uint32_t mark; /* of upstream sockets; 0: none */
 	/* Called once for each session, when its memory is about to go. */
-	void		    (*on_end)(void *arg, struct session *,
-				const struct address *client);
-	void		     *arg;
+	void (*on_end)(
+	    void *arg, struct session *, const struct address *client);
+	void *arg;
 };
 
 /*
  * session_new takes over fd, an accepted connection from client that was
- * meant for server.  The settings are referenced.  NULL with errno set and fd
- * closed.
+ * meant for server; depth as of endpoints_depth.  The settings are
+ * referenced.  NULL with errno set and fd closed.
  */
-struct session *session_new(const struct session_context *,
-	    struct settings *, int fd, const struct address *client,
-	    const struct address *server);
+struct session *
+session_new(const struct session_context *, struct settings *, int fd,
+    const struct address *client, const struct address *server, unsigned depth);
 
 /*
  * session_drain ends the session with a 421 as soon as no transaction is in
  * flight, or, with is_now, at once.
  */
-void	session_drain(struct session *, bool is_now);
+void session_drain(struct session *, bool is_now);
 
 #endif

@@ -36,9 +36,9 @@ static void
 put_tls(struct log_record *record, struct server_leg *leg)
 {
 	const struct conn_tls *tls = conn_tls(server_leg_conn(leg));
-	uint8_t		       digest[DIGEST_LEN];
-	char		       hex[2 * DIGEST_LEN + 1];
-	size_t		       i;
+	uint8_t digest[DIGEST_LEN];
+	char hex[2 * DIGEST_LEN + 1];
+	size_t i;
 
 	if (tls == NULL)
 		return;
@@ -60,24 +60,26 @@ record_verdict(struct session *session, const struct verdict *verdict,
     struct server_leg *leg, const char *what)
 {
 	struct log_record record;
-	char		  text[ADDRESS_TEXT_MAX];
+	char text[ADDRESS_TEXT_MAX];
 
 	log_record_begin(&record, "verdict");
 	log_record_str(&record, "id", session->id);
-	log_record_str(&record, "result", !verdict->passes ? "refused" :
-	    verdict->is_exception ? "exception" : "proved");
-	log_record_str(&record, "client",
-	    address_text(&session->client_address, text));
-	log_record_str(&record, "server",
-	    address_text(&session->server_address, text));
+	log_record_str(&record, "result",
+	    !verdict->passes        ? "refused"
+	    : verdict->is_exception ? "exception"
+				    : "proved");
+	log_record_str(
+	    &record, "client", address_text(&session->client_address, text));
+	log_record_str(
+	    &record, "server", address_text(&session->server_address, text));
 	log_record_str(&record, "from", session->transaction.sender);
 	log_record_str(&record, "to", what);
 	if (session_config(session)->log.full_addresses)
 		log_record_str(&record, "to_local", session->asking.mailbox);
 	log_record_str(&record, "evidence", evidence_text(verdict->evidence));
 	if (verdict->word != RESULT_NONE)
-		log_record_str(&record, "word",
-		    result_word_text(verdict->word));
+		log_record_str(
+		    &record, "word", result_word_text(verdict->word));
 	log_record_str(&record, "name", verdict->name);
 	put_tls(&record, leg);
 	if (!verdict->passes) {
@@ -104,15 +106,15 @@ judge(struct session *session, struct verdict *verdict, struct server_leg *leg,
 static void
 refuse(struct session *session)
 {
-	struct asking  *asking = &session->asking;
+	struct asking *asking = &session->asking;
 	struct verdict *verdict = &asking->verdict;
 
 	session->refused++;
 	if (verdict->code / 100 == 4)
 		session->transaction.has_temporary = true;
 	record_verdict(session, verdict, session->server, asking->what);
-	session_answer(session, asking->answer, verdict->code,
-	    verdict->status, "%s (postern)", verdict->text);
+	session_answer(session, asking->answer, verdict->code, verdict->status,
+	    "%s (postern)", verdict->text);
 	session_asking_clear(session);
 	session_goto(session, SESSION_READY);
 }
@@ -127,11 +129,12 @@ send_apart(struct session *session)
 	struct asking *asking = &session->asking;
 
 	asking->verdict.code = 452;
-	strlcpy(asking->verdict.status, "4.5.3",
-	    sizeof(asking->verdict.status));
+	strlcpy(
+	    asking->verdict.status, "4.5.3", sizeof(asking->verdict.status));
 	snprintf(asking->verdict.text, sizeof(asking->verdict.text),
 	    "%s: cannot share a transaction with the recipients before it: "
-	    "send it in another", asking->what);
+	    "send it in another",
+	    asking->what);
 	refuse(session);
 }
 
@@ -140,19 +143,19 @@ static void
 let_through(struct session *session)
 {
 	struct transaction *transaction = &session->transaction;
-	struct asking	   *asking = &session->asking;
-	uint32_t	    timeout = session_config(session)->timeouts.reply;
+	struct asking *asking = &session->asking;
+	uint32_t timeout = session_config(session)->timeouts.reply;
 
 	if (transaction_add(transaction, asking->line, asking->len,
-	    asking->known, asking->what) == -1) {
+		asking->known, asking->what) == -1) {
 		session_answer(session, asking->answer, 452, "4.5.3",
 		    "too many recipients in one transaction");
 		session_asking_clear(session);
 		session_goto(session, SESSION_READY);
 		return;
 	}
-	record_verdict(session, &asking->verdict, session->server,
-	    asking->what);
+	record_verdict(
+	    session, &asking->verdict, session->server, asking->what);
 	if (asking->verdict.name[0] != '\0')
 		hints_put(session->context->hints, &session->server_address,
 		    asking->verdict.name);
@@ -160,12 +163,12 @@ let_through(struct session *session)
 	if (transaction->mail == MAIL_HELD) {
 		transaction->mail = MAIL_SENT;
 		if (session_send(session, REPLY_FOR_MAIL, 0, timeout,
-		    transaction->mail_line,
-		    strlen(transaction->mail_line)) == -1)
+			transaction->mail_line,
+			strlen(transaction->mail_line)) == -1)
 			return;
 	}
 	if (session_send(session, REPLY_FOR_RCPT, asking->answer, timeout,
-	    asking->line, asking->len) == 0)
+		asking->line, asking->len) == 0)
 		session_asking_clear(session);
 }
 
@@ -177,7 +180,7 @@ static const char *
 next_sni(struct session *session)
 {
 	const struct decision *decision = &session->asking.known->decision;
-	const char	      *name;
+	const char *name;
 
 	while (session->asking.next_sni < decision->sni_count) {
 		name = decision->names[session->asking.next_sni++];
@@ -207,11 +210,11 @@ redial(struct session *session)
 void
 session_judge(struct session *session)
 {
-	struct asking	      *asking = &session->asking;
+	struct asking *asking = &session->asking;
 	const struct decision *decision = &asking->known->decision;
 
-	judge(session, &asking->verdict, session->server, decision,
-	    asking->what);
+	judge(
+	    session, &asking->verdict, session->server, decision, asking->what);
 	if (asking->verdict.passes) {
 		let_through(session);
 		return;
@@ -239,8 +242,8 @@ static bool
 serves_all(struct session *session)
 {
 	const struct recipient *recipient;
-	struct verdict		verdict;
-	size_t			i;
+	struct verdict verdict;
+	size_t i;
 
 	for (i = 0; i < session->transaction.recipient_count; i++) {
 		recipient = &session->transaction.recipients[i];
@@ -274,7 +277,7 @@ static void
 replay(struct session *session)
 {
 	struct transaction *transaction = &session->transaction;
-	size_t		    i;
+	size_t i;
 
 	session->replays_due = 0;
 	if (transaction->accepted == 0) {
@@ -288,8 +291,8 @@ replay(struct session *session)
 	if (replay_line(session, transaction->mail_line) == -1)
 		return;
 	for (i = 0; i < transaction->recipient_count; i++)
-		if (transaction->recipients[i].is_accepted && replay_line(
-		    session, transaction->recipients[i].line) == -1)
+		if (transaction->recipients[i].is_accepted &&
+		    replay_line(session, transaction->recipients[i].line) == -1)
 			return;
 }
 
@@ -299,7 +302,8 @@ session_on_replay(struct session *session, const struct reply *reply)
 	if (reply->code / 100 != 2) {
 		session_end(session, "replay refused", 421, "4.3.0",
 		    "the server took these recipients once and refuses them "
-		    "now: %d", reply->code);
+		    "now: %d",
+		    reply->code);
 		return;
 	}
 	if (--session->replays_due == 0)
@@ -312,7 +316,7 @@ on_other_up(struct session *session)
 {
 	struct asking *asking = &session->asking;
 	struct verdict verdict;
-	bool	       shows_the_same;
+	bool shows_the_same;
 
 	judge(session, &verdict, session->other, &asking->known->decision,
 	    asking->what);
@@ -331,23 +335,25 @@ on_other_up(struct session *session)
 		return;
 	}
 	shows_the_same = session->is_helo ||
-	    ehlo_covers(server_leg_ehlo(session->other), &session->shown);
+	                 ehlo_covers(
+			     server_leg_ehlo(session->other), &session->shown);
 	asking->verdict = verdict;
 	replace_server(session);
 	if (!shows_the_same)
 		session_end(session, "other capabilities", 421, "4.3.0",
 		    "the server offers less under the name %s than without "
-		    "it; try again", server_leg_sni(session->server));
+		    "it; try again",
+		    server_leg_sni(session->server));
 	else
 		replay(session);
 }
 
 void
-session_on_other(struct session *session, enum server_event event,
-    const struct reply *reply)
+session_on_other(
+    struct session *session, enum server_event event, const struct reply *reply)
 {
 	const struct server_fault *fault;
-	struct asking		  *asking = &session->asking;
+	struct asking *asking = &session->asking;
 
 	switch (event) {
 	case SERVER_UP:
@@ -402,9 +408,9 @@ static void
 ask(struct session *session, const struct path *path)
 {
 	struct policy_client *policy = session->context->policy;
-	struct asking	     *asking = &session->asking;
-	struct address	      literal;
-	struct known	     *known = NULL;
+	struct asking *asking = &session->asking;
+	struct address literal;
+	struct known *known = NULL;
 
 	session_goto(session, SESSION_DECISION);
 	if (session->rule != NULL)
@@ -413,16 +419,16 @@ ask(struct session *session, const struct path *path)
 		known = policy_ask_domain(policy, &session->server_address,
 		    asking->what, on_decision, session, &asking->question);
 	else if (path->domain_kind == DOMAIN_LITERAL &&
-	    address_from_literal(&literal, path->domain.text,
-	    path->domain.len) == 0)
+		 address_from_literal(
+		     &literal, path->domain.text, path->domain.len) == 0)
 		known = policy_ask_literal(policy, &session->server_address,
 		    &literal, on_decision, session, &asking->question);
 	if (known != NULL) {
 		take_decision(session, known);
 		known_unref(known);
 	} else if (asking->question == NULL) {
-		session_answer(session, asking->answer, 451, "4.3.0",
-		    "out of memory");
+		session_answer(
+		    session, asking->answer, 451, "4.3.0", "out of memory");
 		session_asking_clear(session);
 		session_goto(session, SESSION_READY);
 	}
@@ -434,14 +440,14 @@ name_destination(struct session *session, const struct path *path)
 {
 	struct asking *asking = &session->asking;
 	struct address literal;
-	char	       text[ADDRESS_TEXT_MAX];
+	char text[ADDRESS_TEXT_MAX];
 
 	switch (path->domain_kind) {
 	case DOMAIN_NAME:
 		return command_domain_ascii(path, asking->what) == 0;
 	case DOMAIN_LITERAL:
-		if (address_from_literal(&literal, path->domain.text,
-		    path->domain.len) == -1)
+		if (address_from_literal(
+			&literal, path->domain.text, path->domain.len) == -1)
 			return false;
 		snprintf(asking->what, sizeof(asking->what), "[%s]",
 		    address_ip_text(&literal, text));
@@ -459,7 +465,7 @@ session_rcpt(struct session *session, const struct command *command,
     const struct line *line)
 {
 	const struct path *path = &command->path;
-	struct asking	  *asking = &session->asking;
+	struct asking *asking = &session->asking;
 
 	if (session->transaction.mail == MAIL_REFUSED) {
 		session_answer_raw(session, session->current,
@@ -479,8 +485,8 @@ session_rcpt(struct session *session, const struct command *command,
 	asking->line = strndup((const char *)line->text, line->used);
 	asking->mailbox = strndup(path->local.text, path->local.len);
 	if (asking->line == NULL || asking->mailbox == NULL) {
-		session_answer(session, session->current, 451, "4.3.0",
-		    "out of memory");
+		session_answer(
+		    session, session->current, 451, "4.3.0", "out of memory");
 		session_asking_clear(session);
 		return;
 	}
@@ -491,7 +497,7 @@ bool
 session_prove_rule(struct session *session)
 {
 	struct verdict verdict;
-	char	       peer[ADDRESS_TEXT_MAX];
+	char peer[ADDRESS_TEXT_MAX];
 
 	judge(session, &verdict, session->server, &session->rule->decision,
 	    session_peer(session, peer));

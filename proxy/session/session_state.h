@@ -29,20 +29,20 @@ struct question;
 /* What the session waits for. */
 #define SESSION_STATES(X)                                                      \
 	X(SERVER_RULE) /* does a server block name D? */                       \
-	X(GREETING)    /* the server's */                                      \
-	X(READY)       /* the client's next command */                         \
-	X(HELLO)       /* the server to come up, for EHLO or HELO */           \
-	X(DECISION)    /* postern-policy, for RCPT */                          \
-	X(SETTLE)      /* replies still due, before a re-dial */               \
-	X(REDIAL)      /* another connection, with another SNI */              \
-	X(REPLAY)      /* the other connection to take MAIL and RCPT again */  \
-	X(DATA)	       /* the server's answer to DATA */                       \
-	X(STREAM)      /* message bytes */                                     \
-	X(FINAL)       /* the server's word on the message */                  \
-	X(AUTH)	       /* the server's next step of AUTH */                    \
-	X(AUTH_LINE)   /* the client's */                                      \
-	X(QUIT)	       /* the server's goodbye */                              \
-	X(FINISH)      /* the client to have read our last words */            \
+	X(GREETING) /* the server's */                                         \
+	X(READY) /* the client's next command */                               \
+	X(HELLO) /* the server to come up, for EHLO or HELO */                 \
+	X(DECISION) /* postern-policy, for RCPT */                             \
+	X(SETTLE) /* replies still due, before a re-dial */                    \
+	X(REDIAL) /* another connection, with another SNI */                   \
+	X(REPLAY) /* the other connection to take MAIL and RCPT again */       \
+	X(DATA) /* the server's answer to DATA */                              \
+	X(STREAM) /* message bytes */                                          \
+	X(FINAL) /* the server's word on the message */                        \
+	X(AUTH) /* the server's next step of AUTH */                           \
+	X(AUTH_LINE) /* the client's */                                        \
+	X(QUIT) /* the server's goodbye */                                     \
+	X(FINISH) /* the client to have read our last words */                 \
 	X(DEAD)
 
 enum session_state {
@@ -55,7 +55,7 @@ enum session_state {
 enum reply_for {
 	REPLY_FOR_CLIENT, /* to the command whose answer's id it carries */
 	REPLY_FOR_MAIL,
-	REPLY_FOR_RCPT,	  /* id: answer; the recipient is the oldest open */
+	REPLY_FOR_RCPT, /* id: answer; the recipient is the oldest open */
 	REPLY_FOR_DATA,
 	REPLY_FOR_CHUNK,
 	REPLY_FOR_LAST_CHUNK,
@@ -68,135 +68,133 @@ enum reply_for {
 
 /* The RCPT that is being decided; commands behind it wait. */
 struct asking {
-	uint32_t	 answer;
-	char		*line;	 /* owned */
-	size_t		 len;
-	char		 what[DECISION_NAME_MAX + ADDRESS_TEXT_MAX];
-	char		*mailbox; /* owned: local part, for the log */
-	struct known	*known;	 /* reference */
+	uint32_t answer;
+	char *line; /* owned */
+	size_t len;
+	char what[DECISION_NAME_MAX + ADDRESS_TEXT_MAX];
+	char *mailbox; /* owned: local part, for the log */
+	struct known *known; /* reference */
 	struct question *question;
-	size_t		 next_sni; /* of the decision's candidates */
-	struct verdict	 verdict;
+	size_t next_sni; /* of the decision's candidates */
+	struct verdict verdict;
 };
 
 struct session {
 	enum session_state state;
 	const struct session_context *context;
-	struct settings	  *settings; /* reference */
-	char		   id[24];
-	struct address	   client_address;
-	struct address	   server_address; /* D */
-	struct conn	  *client;
+	struct settings *settings; /* reference */
+	char id[24];
+	struct address client_address;
+	struct address server_address; /* D */
+	unsigned depth; /* of a possible loop */
+	struct conn *client;
 	struct server_leg *server;
 	struct server_leg *other; /* being dialled to take server's place */
-	struct answers	   answers;
-	uint32_t	   current; /* answer to EHLO, DATA, AUTH, QUIT, BDAT */
+	struct answers answers;
+	uint32_t current; /* answer to EHLO, DATA, AUTH, QUIT, BDAT */
 
-	char		  *hello; /* owned: the client's name; NULL: not yet */
-	bool		   is_helo;
-	bool		   is_up; /* the server has been shown to the client */
-	bool		   tried_greeting_name;
-	bool		   tried_clear;
-	char		   greeting_name[DECISION_NAME_MAX];
+	char *hello; /* owned: the client's name; NULL: not yet */
+	bool is_helo;
+	bool is_up; /* the server has been shown to the client */
+	bool tried_greeting_name;
+	bool tried_clear;
+	char greeting_name[DECISION_NAME_MAX];
 	struct server_fault tls_fault; /* why a clear leg has no TLS */
-	bool		   has_tls_fault;
-	struct ehlo	   shown; /* capabilities the client was told */
+	bool has_tls_fault;
+	struct ehlo shown; /* capabilities the client was told */
 
-	struct known	  *rule; /* of a server block; NULL: none names D */
-	struct question	  *question; /* for it */
-	bool		   is_proved_by_rule;
-	bool		   is_authenticated;
+	struct known *rule; /* of a server block; NULL: none names D */
+	struct question *question; /* for it */
+	bool is_proved_by_rule;
+	bool is_authenticated;
 
 	struct transaction transaction;
-	struct asking	   asking;
-	struct stream	   stream;
-	bool		   is_discarding; /* a chunk that nobody gets */
-	size_t		   replays_due;
+	struct asking asking;
+	struct stream stream;
+	bool is_discarding; /* a chunk that nobody gets */
+	size_t replays_due;
 
-	uint32_t	   redials;
-	uint32_t	   bad_commands;
-	bool		   is_draining;
-	bool		   is_running; /* guard of session_run */
-	bool		   runs_again;
-	bool		   client_gone;
+	uint32_t redials;
+	uint32_t bad_commands;
+	bool is_draining;
+	bool is_running; /* guard of session_run */
+	bool runs_again;
+	bool client_gone;
 
 	/* For the session's record. */
-	int64_t		   started;
-	uint32_t	   messages;
-	uint32_t	   recipients;
-	uint32_t	   refused;
-	const char	  *end; /* static: why it ended */
-	char		   end_text[SERVER_TEXT_MAX];
-	struct reap_link   reap;
+	int64_t started;
+	uint32_t messages;
+	uint32_t recipients;
+	uint32_t refused;
+	const char *end; /* static: why it ended */
+	char end_text[SERVER_TEXT_MAX];
+	struct reap_link reap;
 };
 
 /* session.c */
-void	session_goto(struct session *, enum session_state);
-void	session_run(struct session *);
+void session_goto(struct session *, enum session_state);
+void session_run(struct session *);
 /* A reply of our own to the command with this answer id. */
-void	session_answer(struct session *, uint32_t id, int code,
-	    const char *status, const char *fmt, ...)
-	    __attribute__((format(printf, 5, 6)));
+void session_answer(struct session *, uint32_t id, int code, const char *status,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* A server's reply, as it came. */
-void	session_answer_raw(struct session *, uint32_t id, const void *,
-	    size_t);
+void session_answer_raw(struct session *, uint32_t id, const void *, size_t);
 /*
  * Says code (with status and text) as the last thing and ends the session:
  * in place of the oldest answer owed, or unasked.
  */
-void	session_end(struct session *, const char *why, int code,
-	    const char *status, const char *fmt, ...)
-	    __attribute__((format(printf, 5, 6)));
+void
+session_end(struct session *, const char *why, int code, const char *status,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* Ends it without a word more than is already queued. */
-void	session_close(struct session *, const char *why);
+void session_close(struct session *, const char *why);
 const struct config *session_config(const struct session *);
 /* Who the server is, for people: "192.0.2.9:25". */
 const char *session_peer(const struct session *, char[ADDRESS_TEXT_MAX]);
 
 /* session_upstream.c */
 /* Asks by which rule the whole connection is judged, if any, and dials. */
-void	session_begin(struct session *);
+void session_begin(struct session *);
 /* Dials D into *leg; -1 with errno set. */
-int	session_dial(struct session *, struct server_leg **leg,
-	    const char *sni, bool is_clear, bool allows_clear);
+int session_dial(struct session *, struct server_leg **leg, const char *sni,
+    bool is_clear, bool allows_clear);
 /* Sends a line upstream; on failure the session has ended and -1 returns. */
-int	session_send(struct session *, enum reply_for, uint32_t id,
-	    uint32_t timeout_s, const char *line, size_t len);
+int session_send(struct session *, enum reply_for, uint32_t id,
+    uint32_t timeout_s, const char *line, size_t len);
 /* The far end of a leg, for a verdict. */
-void	session_far_end(const struct session *, struct server_leg *,
-	    struct far_end *);
+void
+session_far_end(const struct session *, struct server_leg *, struct far_end *);
 
 /* session_verbs.c */
 /* Takes one command out of the client's input; false: there is none yet. */
-bool	session_take_command(struct session *);
+bool session_take_command(struct session *);
 /* The client's line inside an AUTH exchange; false: none yet. */
-bool	session_take_auth_line(struct session *);
+bool session_take_auth_line(struct session *);
 /* The server is up: the client may know. */
-void	session_say_hello(struct session *);
+void session_say_hello(struct session *);
 /* Answers EHLO or HELO from the server's reply, through the allow list. */
-void	session_answer_hello(struct session *, uint32_t id,
-	    const struct reply *);
-void	session_on_hello_refused(struct session *, const struct reply *);
+void session_answer_hello(struct session *, uint32_t id, const struct reply *);
+void session_on_hello_refused(struct session *, const struct reply *);
 
 /* session_recipient.c */
-void	session_rcpt(struct session *, const struct command *,
-	    const struct line *);
-void	session_judge(struct session *);
-void	session_on_other(struct session *, enum server_event,
-	    const struct reply *);
-void	session_on_replay(struct session *, const struct reply *);
-void	session_asking_clear(struct session *);
+void
+session_rcpt(struct session *, const struct command *, const struct line *);
+void session_judge(struct session *);
+void
+session_on_other(struct session *, enum server_event, const struct reply *);
+void session_on_replay(struct session *, const struct reply *);
+void session_asking_clear(struct session *);
 /* Proves a server block's far end, right after the handshake. */
-bool	session_prove_rule(struct session *);
+bool session_prove_rule(struct session *);
 
 /* session_message.c */
-void	session_data(struct session *);
-void	session_bdat(struct session *, const struct command *);
-void	session_stream(struct session *);
-void	session_on_data_reply(struct session *, const struct reply *);
-void	session_on_chunk_reply(struct session *, uint32_t id, bool is_last,
-	    const struct reply *);
-void	session_on_unasked(struct session *, const struct reply *);
-void	session_on_final_reply(struct session *, const struct reply *);
+void session_data(struct session *);
+void session_bdat(struct session *, const struct command *);
+void session_stream(struct session *);
+void session_on_data_reply(struct session *, const struct reply *);
+void session_on_chunk_reply(
+    struct session *, uint32_t id, bool is_last, const struct reply *);
+void session_on_unasked(struct session *, const struct reply *);
+void session_on_final_reply(struct session *, const struct reply *);
 
 #endif

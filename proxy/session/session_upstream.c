@@ -29,7 +29,7 @@ static void
 on_server_gone(struct session *session)
 {
 	struct server_fault fault = *server_leg_fault(session->server);
-	char		    peer[ADDRESS_TEXT_MAX], status[12];
+	char peer[ADDRESS_TEXT_MAX], status[12];
 
 	snprintf(status, sizeof(status), "4.%s", fault.status);
 	session_peer(session, peer);
@@ -37,9 +37,8 @@ on_server_gone(struct session *session)
 		session_answer(session, session->current, 221, "2.0.0", "Bye");
 		session_close(session, "quit");
 	} else if (fault.word != RESULT_NONE)
-		session_end(session, "server failed", 421, status,
-		    "%s: %s: %s", peer, result_word_text(fault.word),
-		    fault.text);
+		session_end(session, "server failed", 421, status, "%s: %s: %s",
+		    peer, result_word_text(fault.word), fault.text);
 	else if (session->state == SESSION_FINAL)
 		session_end(session, "server failed", 421, status,
 		    "%s: %s: it did not say whether it has the message", peer,
@@ -67,8 +66,8 @@ static bool
 try_another_way_up(struct session *session)
 {
 	const struct server_fault *fault = server_leg_fault(session->server);
-	struct server_leg	  *leg = NULL;
-	bool			   allows_clear = may_be_clear(session);
+	struct server_leg *leg = NULL;
+	bool allows_clear = may_be_clear(session);
 
 	if (session->is_up || !fault->is_handshake ||
 	    session->state != SESSION_HELLO)
@@ -79,11 +78,11 @@ try_another_way_up(struct session *session)
 	}
 	if (!session->tried_greeting_name &&
 	    session->greeting_name[0] != '\0' &&
-	    strcmp(session->greeting_name,
-	    server_leg_sni(session->server)) != 0) {
+	    strcmp(session->greeting_name, server_leg_sni(session->server)) !=
+		0) {
 		session->tried_greeting_name = true;
 		if (session_dial(session, &leg, session->greeting_name, false,
-		    allows_clear) == -1)
+			allows_clear) == -1)
 			return false;
 	} else if (!session->tried_clear && allows_clear) {
 		session->tried_clear = true;
@@ -97,27 +96,28 @@ try_another_way_up(struct session *session)
 }
 
 int
-session_dial(struct session *session, struct server_leg **legp,
-    const char *sni, bool is_clear, bool allows_clear)
+session_dial(struct session *session, struct server_leg **legp, const char *sni,
+    bool is_clear, bool allows_clear)
 {
-	const struct config	 *config = session_config(session);
+	const struct config *config = session_config(session);
 	struct server_leg_options options = {
-		.base = session->context->base,
-		.tls = session->context->tls,
-		.reaper = session->context->reaper,
-		.endpoints = session->context->endpoints,
-		.address = session->server_address,
-		.sni = sni,
-		.hello = session->hello,
-		.is_clear = is_clear,
-		.allows_clear = allows_clear,
-		.timeouts = &config->timeouts,
-		.handler = on_server,
-		.arg = session,
-		.log_id = session->id,
+	    .base = session->context->base,
+	    .tls = session->context->tls,
+	    .reaper = session->context->reaper,
+	    .endpoints = session->context->endpoints,
+	    .depth = session->depth,
+	    .address = session->server_address,
+	    .sni = sni,
+	    .hello = session->hello,
+	    .is_clear = is_clear,
+	    .allows_clear = allows_clear,
+	    .timeouts = &config->timeouts,
+	    .handler = on_server,
+	    .arg = session,
+	    .log_id = session->id,
 	};
 	bool keeps_source = config->mode == CONFIG_GATEWAY &&
-	    config->keep_source_address;
+	                    config->keep_source_address;
 	int fd;
 
 	*legp = NULL;
@@ -142,8 +142,8 @@ session_send(struct session *session, enum reply_for kind, uint32_t id,
 {
 	struct server_ref ref = {.kind = (int)kind, .id = id};
 
-	if (session->server != NULL && server_leg_command(session->server,
-	    ref, timeout_s, line, len) == 0)
+	if (session->server != NULL &&
+	    server_leg_command(session->server, ref, timeout_s, line, len) == 0)
 		return 0;
 	session_end(session, "out of memory", 421, "4.3.0",
 	    "cannot pass a command on: out of memory");
@@ -151,10 +151,10 @@ session_send(struct session *session, enum reply_for kind, uint32_t id,
 }
 
 void
-session_far_end(const struct session *session, struct server_leg *leg,
-    struct far_end *far)
+session_far_end(
+    const struct session *session, struct server_leg *leg, struct far_end *far)
 {
-	const struct conn_tls	  *tls = conn_tls(server_leg_conn(leg));
+	const struct conn_tls *tls = conn_tls(server_leg_conn(leg));
 	const struct server_fault *fault = server_leg_fault(leg);
 
 	memset(far, 0, sizeof(*far));
@@ -177,7 +177,7 @@ static void
 on_greeting(struct session *session, const struct reply *reply)
 {
 	const char *text;
-	size_t	    len, i;
+	size_t len, i;
 
 	session_answer_raw(session, answers_owe(&session->answers),
 	    buf_data(&reply->text), buf_len(&reply->text));
@@ -186,9 +186,14 @@ on_greeting(struct session *session, const struct reply *reply)
 		return;
 	}
 	if ((text = reply_text_line(reply, 0, &len)) != NULL) {
-		for (i = 0; i < len && i < sizeof(session->greeting_name) - 1 &&
-		    strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		    "0123456789-.", text[i]) != NULL && text[i] != '\0'; i++)
+		for (i = 0;
+		     i < len && i < sizeof(session->greeting_name) - 1 &&
+		     strchr(
+			 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			 "0123456789-.",
+			 text[i]) != NULL &&
+		     text[i] != '\0';
+		     i++)
 			session->greeting_name[i] = text[i];
 		session->greeting_name[i] = '\0';
 		if (strchr(session->greeting_name, '.') == NULL)
@@ -198,26 +203,27 @@ on_greeting(struct session *session, const struct reply *reply)
 }
 
 static void
-on_answered(struct session *session, struct server_ref ref,
-    const struct reply *reply)
+on_answered(
+    struct session *session, struct server_ref ref, const struct reply *reply)
 {
 	struct transaction *transaction = &session->transaction;
-	struct recipient   *recipient;
-	bool		    is_positive = reply->code / 100 == 2;
-	size_t		    i;
+	struct recipient *recipient;
+	bool is_positive = reply->code / 100 == 2;
+	size_t i;
 
 	switch ((enum reply_for)ref.kind) {
 	case REPLY_FOR_MAIL:
 		if (is_positive)
 			transaction->mail = MAIL_TAKEN;
-		else if (transaction_refuse(transaction,
-		    buf_data(&reply->text), buf_len(&reply->text)) == -1)
+		else if (transaction_refuse(transaction, buf_data(&reply->text),
+			     buf_len(&reply->text)) == -1)
 			session_end(session, "out of memory", 421, "4.3.0",
 			    "out of memory");
 		return;
 	case REPLY_FOR_RCPT:
 		for (i = 0; i < transaction->recipient_count &&
-		    transaction->recipients[i].is_answered; i++)
+			    transaction->recipients[i].is_answered;
+		     i++)
 			;
 		if (i == transaction->recipient_count)
 			return;
@@ -271,8 +277,8 @@ on_answered(struct session *session, struct server_ref ref,
 	case REPLY_FOR_CLIENT:
 		break;
 	}
-	session_answer_raw(session, ref.id, buf_data(&reply->text),
-	    buf_len(&reply->text));
+	session_answer_raw(
+	    session, ref.id, buf_data(&reply->text), buf_len(&reply->text));
 	if (reply->code == 421)
 		session_close(session, "ended by the server");
 }
@@ -324,15 +330,15 @@ static void
 dial_first(struct session *session)
 {
 	const char *sni;
-	char	    peer[ADDRESS_TEXT_MAX];
+	char peer[ADDRESS_TEXT_MAX];
 
-	sni = session->rule != NULL &&
-	    session->rule->decision.sni_count > 0 ?
-	    session->rule->decision.names[0] :
-	    hints_get(session->context->hints, &session->server_address);
+	sni = session->rule != NULL && session->rule->decision.sni_count > 0
+	          ? session->rule->decision.names[0]
+	          : hints_get(
+			session->context->hints, &session->server_address);
 	session_goto(session, SESSION_GREETING);
 	if (session_dial(session, &session->server, sni, false,
-	    may_be_clear(session)) == -1)
+		may_be_clear(session)) == -1)
 		session_end(session, "cannot dial", 421, "4.4.1",
 		    "%s: no connection: %s", session_peer(session, peer),
 		    strerror(errno));
@@ -343,7 +349,7 @@ take_rule(struct session *session, struct known *known)
 {
 	struct verdict verdict;
 	struct far_end far = {.address = session->server_address};
-	char	       peer[ADDRESS_TEXT_MAX];
+	char peer[ADDRESS_TEXT_MAX];
 
 	switch (known->decision.kind) {
 	case DECISION_NO_RULE:
@@ -356,10 +362,10 @@ take_rule(struct session *session, struct known *known)
 	case DECISION_TEMPORARY:
 	case DECISION_REFUSE:
 		verdict_judge(&verdict, &known->decision,
-		    session_peer(session, peer), &far, NULL,
-		    CONFIG_DEFER, NULL, clock_wall());
-		session_end(session, "no decision", 421, verdict.status,
-		    "%s", verdict.text);
+		    session_peer(session, peer), &far, NULL, CONFIG_DEFER, NULL,
+		    clock_wall());
+		session_end(session, "no decision", 421, verdict.status, "%s",
+		    verdict.text);
 		return;
 	}
 }
@@ -391,7 +397,6 @@ session_begin(struct session *session)
 		take_rule(session, known);
 		known_unref(known);
 	} else if (session->question == NULL)
-		session_end(session, "out of memory", 421, "4.3.0",
-		    "out of memory");
+		session_end(
+		    session, "out of memory", 421, "4.3.0", "out of memory");
 }
-

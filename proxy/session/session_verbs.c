@@ -18,15 +18,15 @@
 
 /* When a command may be taken. */
 enum {
-	NEEDS_HELLO = 1 << 0,	/* 503 before EHLO or HELO */
+	NEEDS_HELLO = 1 << 0, /* 503 before EHLO or HELO */
 	NEEDS_SILENCE = 1 << 1, /* waits for all replies still due */
 	NEEDS_NO_MAIL = 1 << 2, /* 503 inside a transaction */
 };
 
 struct rule_row {
-	void   (*act)(struct session *, const struct command *,
-		   const struct line *);
-	int	 needs;
+	void (*act)(
+	    struct session *, const struct command *, const struct line *);
+	int needs;
 };
 
 /* A reply to the command that is being taken. */
@@ -37,13 +37,12 @@ static bool
 is_for_everyone(const struct session *session)
 {
 	return session->rule != NULL && session->is_up &&
-	    session->is_proved_by_rule;
+	       session->is_proved_by_rule;
 }
 
 /* The line as it came, with its CRLF, which stands right behind it. */
 static int
-pass_line(struct session *session, enum reply_for kind,
-    const struct line *line)
+pass_line(struct session *session, enum reply_for kind, const struct line *line)
 {
 	return session_send(session, kind, session->current,
 	    session_config(session)->timeouts.reply, (const char *)line->text,
@@ -79,22 +78,22 @@ static void
 answer_helo(struct session *session, uint32_t id, const struct reply *reply)
 {
 	const char *text;
-	size_t	    len;
+	size_t len;
 
 	if ((text = reply_text_line(reply, 0, &len)) == NULL)
 		len = 0;
-	session_answer(session, id, 250, NULL, "%.*s", (int)len,
-	    text != NULL ? text : "");
+	session_answer(
+	    session, id, 250, NULL, "%.*s", (int)len, text != NULL ? text : "");
 }
 
 void
-session_answer_hello(struct session *session, uint32_t id,
-    const struct reply *reply)
+session_answer_hello(
+    struct session *session, uint32_t id, const struct reply *reply)
 {
 	struct ehlo ehlo;
-	struct buf  out;
+	struct buf out;
 	bool shows_auth = is_for_everyone(session) &&
-	    session->rule->decision.allows_auth;
+	                  session->rule->decision.allows_auth;
 
 	if (session->is_helo) {
 		memset(&session->shown, 0, sizeof(session->shown));
@@ -107,8 +106,8 @@ session_answer_hello(struct session *session, uint32_t id,
 		session->shown.capabilities &= ~(uint32_t)EHLO_AUTH;
 	buf_init(&out, REPLY_BYTES_MAX);
 	if (ehlo_format(&ehlo, reply, shows_auth, &out) == -1)
-		session_end(session, "out of memory", 421, "4.3.0",
-		    "out of memory");
+		session_end(
+		    session, "out of memory", 421, "4.3.0", "out of memory");
 	else
 		session_answer_raw(session, id, buf_data(&out), buf_len(&out));
 	buf_clear(&out);
@@ -120,8 +119,8 @@ session_say_hello(struct session *session)
 	session->is_up = true;
 	if (session->rule != NULL && !session_prove_rule(session))
 		return;
-	session_answer_hello(session, session->current,
-	    server_leg_ehlo_reply(session->server));
+	session_answer_hello(
+	    session, session->current, server_leg_ehlo_reply(session->server));
 	if (session->state == SESSION_HELLO)
 		session_goto(session, SESSION_READY);
 }
@@ -142,12 +141,12 @@ static bool
 check_parameters(struct session *session, const struct command *command)
 {
 	const struct parameter *parameter;
-	size_t			i;
+	size_t i;
 
 	for (i = 0; i < command->parameter_count; i++) {
 		parameter = &command->parameters[i];
-		if (ehlo_allows_parameter(&session->shown, command->verb,
-		    parameter))
+		if (ehlo_allows_parameter(
+			&session->shown, command->verb, parameter))
 			continue;
 		ANSWER(session, 555, "5.5.4",
 		    "the server does not offer the parameter %.*s",
@@ -174,11 +173,12 @@ verb_mail(struct session *session, const struct command *command,
 	if (command->has_size && limit != 0 && command->size > limit) {
 		ANSWER(session, 552, "5.3.4",
 		    "the message is larger than the server's limit of %llu "
-		    "bytes", (unsigned long long)limit);
+		    "bytes",
+		    (unsigned long long)limit);
 		return;
 	}
 	if (transaction_begin(&session->transaction, (const char *)line->text,
-	    line->used) == -1) {
+		line->used) == -1) {
 		ANSWER(session, 452, "4.3.1", "out of memory");
 		return;
 	}
@@ -187,8 +187,8 @@ verb_mail(struct session *session, const struct command *command,
 		    sizeof(session->transaction.sender),
 		    command->path.domain.text, command->path.domain.len);
 	else
-		(void)command_domain_ascii(&command->path,
-		    session->transaction.sender);
+		(void)command_domain_ascii(
+		    &command->path, session->transaction.sender);
 	ANSWER(session, 250, "2.1.0", "Ok");
 }
 
@@ -231,7 +231,7 @@ verb_rset(struct session *session, const struct command *command,
     const struct line *line)
 {
 	bool is_sent = session->transaction.mail != MAIL_NONE &&
-	    session->transaction.mail != MAIL_HELD;
+	               session->transaction.mail != MAIL_HELD;
 
 	(void)command;
 	transaction_clear(&session->transaction);
@@ -249,8 +249,7 @@ verb_noop(struct session *session, const struct command *command,
 	(void)command;
 	(void)line;
 	if (session->is_up)
-		(void)session_send(session, REPLY_FOR_CLIENT,
-		    session->current,
+		(void)session_send(session, REPLY_FOR_CLIENT, session->current,
 		    session_config(session)->timeouts.reply, "NOOP\r\n", 6);
 	else
 		ANSWER(session, 250, "2.0.0", "Ok");
@@ -341,21 +340,21 @@ verb_unknown(struct session *session, const struct command *command,
 }
 
 static const struct rule_row rules[] = {
-	[VERB_EHLO] = {verb_hello, NEEDS_SILENCE},
-	[VERB_HELO] = {verb_hello, NEEDS_SILENCE},
-	[VERB_MAIL] = {verb_mail, NEEDS_HELLO | NEEDS_SILENCE | NEEDS_NO_MAIL},
-	[VERB_RCPT] = {verb_rcpt, NEEDS_HELLO},
-	[VERB_DATA] = {verb_data, NEEDS_HELLO},
-	[VERB_BDAT] = {verb_bdat, 0},
-	[VERB_RSET] = {verb_rset, NEEDS_SILENCE},
-	[VERB_NOOP] = {verb_noop, 0},
-	[VERB_QUIT] = {verb_quit, NEEDS_SILENCE},
-	[VERB_VRFY] = {verb_vrfy, NEEDS_HELLO},
-	[VERB_EXPN] = {verb_vrfy, NEEDS_HELLO},
-	[VERB_HELP] = {verb_help, 0},
-	[VERB_AUTH] = {verb_auth, NEEDS_HELLO | NEEDS_SILENCE | NEEDS_NO_MAIL},
-	[VERB_STARTTLS] = {verb_starttls, 0},
-	[VERB_UNKNOWN] = {verb_unknown, 0},
+    [VERB_EHLO] = {verb_hello, NEEDS_SILENCE},
+    [VERB_HELO] = {verb_hello, NEEDS_SILENCE},
+    [VERB_MAIL] = {verb_mail, NEEDS_HELLO | NEEDS_SILENCE | NEEDS_NO_MAIL},
+    [VERB_RCPT] = {verb_rcpt, NEEDS_HELLO},
+    [VERB_DATA] = {verb_data, NEEDS_HELLO},
+    [VERB_BDAT] = {verb_bdat, 0},
+    [VERB_RSET] = {verb_rset, NEEDS_SILENCE},
+    [VERB_NOOP] = {verb_noop, 0},
+    [VERB_QUIT] = {verb_quit, NEEDS_SILENCE},
+    [VERB_VRFY] = {verb_vrfy, NEEDS_HELLO},
+    [VERB_EXPN] = {verb_vrfy, NEEDS_HELLO},
+    [VERB_HELP] = {verb_help, 0},
+    [VERB_AUTH] = {verb_auth, NEEDS_HELLO | NEEDS_SILENCE | NEEDS_NO_MAIL},
+    [VERB_STARTTLS] = {verb_starttls, 0},
+    [VERB_UNKNOWN] = {verb_unknown, 0},
 };
 
 /*
@@ -385,7 +384,7 @@ act(struct session *session, const struct command *command,
 	if ((rule->needs & NEEDS_HELLO) != 0 && !session->is_up)
 		ANSWER(session, 503, "5.5.1", "EHLO or HELO comes first");
 	else if ((rule->needs & NEEDS_NO_MAIL) != 0 &&
-	    session->transaction.mail != MAIL_NONE)
+		 session->transaction.mail != MAIL_NONE)
 		ANSWER(session, 503, "5.5.1",
 		    "a transaction is open: RSET comes first");
 	else
@@ -395,12 +394,12 @@ act(struct session *session, const struct command *command,
 bool
 session_take_command(struct session *session)
 {
-	const uint8_t	   *data;
-	struct command	    command;
-	struct line	    line;
+	const uint8_t *data;
+	struct command command;
+	struct line line;
 	enum command_result parsed;
-	enum line_result    result;
-	size_t		    len;
+	enum line_result result;
+	size_t len;
 
 	data = conn_input(session->client, &len);
 	if (len == 0)
@@ -414,8 +413,9 @@ session_take_command(struct session *session)
 	}
 	parsed = command_parse(&line, &command);
 	if ((rules[command.verb].needs & NEEDS_SILENCE) != 0 &&
-	    (answers_owed(&session->answers) > 0 || (session->server != NULL &&
-	    server_leg_pending(session->server) > 0)))
+	    (answers_owed(&session->answers) > 0 ||
+		(session->server != NULL &&
+		    server_leg_pending(session->server) > 0)))
 		return false;
 	conn_set_deadline(session->client,
 	    (int64_t)session_config(session)->timeouts.command * 1000);
@@ -442,10 +442,10 @@ session_take_command(struct session *session)
 bool
 session_take_auth_line(struct session *session)
 {
-	const uint8_t	*data;
-	struct line	 line;
+	const uint8_t *data;
+	struct line line;
 	enum line_result result;
-	size_t		 len;
+	size_t len;
 
 	data = conn_input(session->client, &len);
 	result = line_next(data, len, LINE_AUTH_MAX, &line);

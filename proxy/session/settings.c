@@ -11,11 +11,11 @@
 #include "proxy/config.h"
 
 struct settings *
-settings_new(struct config *config, uint32_t generation,
-    char error[STORE_ERROR_MAX])
+settings_new(
+    struct config *config, uint32_t generation, char error[STORE_ERROR_MAX])
 {
 	struct settings *settings;
-	size_t		 i;
+	size_t i;
 
 	strlcpy(error, "out of memory", STORE_ERROR_MAX);
 	if ((settings = calloc(1, sizeof(*settings))) == NULL) {
@@ -25,13 +25,13 @@ settings_new(struct config *config, uint32_t generation,
 	settings->refs = 1;
 	settings->generation = generation;
 	settings->config = config;
-	settings->stores =
-	    calloc(config->trust_count + 1, sizeof(*settings->stores));
+	settings->stores = calloc(
+	    config->trust_count + 1, sizeof(*settings->stores));
 	if (settings->stores == NULL)
 		goto fail;
 	for (i = 0; i < config->trust_count; i++) {
-		settings->stores[i] = store_from_pem(config->trusts[i].pem,
-		    config->trusts[i].len, error);
+		settings->stores[i] = store_from_pem(
+		    config->trusts[i].pem, config->trusts[i].len, error);
 		if (settings->stores[i] == NULL)
 			goto fail;
 	}
@@ -55,8 +55,8 @@ settings_unref(struct settings *settings)
 
 	if (settings == NULL || --settings->refs > 0)
 		return;
-	for (i = 0; settings->stores != NULL &&
-	    i < settings->config->trust_count; i++)
+	for (i = 0;
+	     settings->stores != NULL && i < settings->config->trust_count; i++)
 		store_free(settings->stores[i]);
 	free(settings->stores);
 	config_free((struct config *)(uintptr_t)settings->config);
@@ -79,7 +79,7 @@ bool
 settings_allows_clear(const struct settings *settings, int64_t now)
 {
 	const struct rule *rule;
-	size_t		   i;
+	size_t i;
 
 	for (i = 0; i < settings->config->domain_count; i++) {
 		rule = &settings->config->domains[i];

@@ -16,20 +16,20 @@
 struct config;
 
 struct settings {
-	size_t		     refs;
-	uint32_t	     generation;
+	size_t refs;
+	uint32_t generation;
 	const struct config *config; /* owned */
-	struct store	   **stores; /* owned; as config->trusts */
+	struct store **stores; /* owned; as config->trusts */
 };
 
 /*
  * settings_new takes config over in any case.  NULL with a message in error
  * where a trust file holds nothing usable.
  */
-struct settings *settings_new(struct config *, uint32_t generation,
-	    char error[STORE_ERROR_MAX]);
+struct settings *
+settings_new(struct config *, uint32_t generation, char error[STORE_ERROR_MAX]);
 struct settings *settings_ref(struct settings *);
-void	settings_unref(struct settings *);
+void settings_unref(struct settings *);
 
 /* The store of a trust file's path ("" is the default); NULL: unknown here. */
 const struct store *settings_store(const struct settings *, const char *path);
@@ -38,6 +38,6 @@ const struct store *settings_store(const struct settings *, const char *path);
  * May some recipient be reached without TLS at this time?  Then a server
  * without it is not refused before that recipient could have been named.
  */
-bool	settings_allows_clear(const struct settings *, int64_t now);
+bool settings_allows_clear(const struct settings *, int64_t now);
 
 #endif

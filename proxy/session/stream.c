@@ -41,7 +41,7 @@ static enum stream_result
 run_chunk(struct stream *stream, struct conn *client, struct conn *server)
 {
 	const uint8_t *data;
-	size_t	       len, n;
+	size_t len, n;
 
 	while (stream->remaining > 0) {
 		data = conn_input(client, &len);
@@ -65,15 +65,14 @@ static enum stream_result
 run_data(struct stream *stream, struct conn *client, struct conn *server)
 {
 	const uint8_t *data;
-	size_t	       len, used;
+	size_t len, used;
 
 	for (;;) {
 		data = conn_input(client, &len);
 		if (stream->scanned == 0) {
 			if (stream->is_ended)
 				return STREAM_END;
-			switch (data_scan(&stream->scanner, data, len,
-			    &used)) {
+			switch (data_scan(&stream->scanner, data, len, &used)) {
 			case DATA_MORE:
 				break;
 			case DATA_END:
@@ -88,8 +87,8 @@ run_data(struct stream *stream, struct conn *client, struct conn *server)
 			if (used == 0)
 				return STREAM_STARVED;
 		}
-		used = move(stream, client, server, data,
-		    (size_t)stream->scanned);
+		used = move(
+		    stream, client, server, data, (size_t)stream->scanned);
 		stream->scanned -= used;
 		if (stream->scanned > 0)
 			return STREAM_BLOCKED;
@@ -99,7 +98,6 @@ run_data(struct stream *stream, struct conn *client, struct conn *server)
 enum stream_result
 stream_run(struct stream *stream, struct conn *client, struct conn *server)
 {
-	return stream->kind == STREAM_DATA ?
-	    run_data(stream, client, server) :
-	    run_chunk(stream, client, server);
+	return stream->kind == STREAM_DATA ? run_data(stream, client, server)
+	                                   : run_chunk(stream, client, server);
 }

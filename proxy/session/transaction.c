@@ -34,8 +34,7 @@ transaction_clear(struct transaction *transaction)
 }
 
 int
-transaction_begin(struct transaction *transaction, const char *line,
-    size_t len)
+transaction_begin(struct transaction *transaction, const char *line, size_t len)
 {
 	transaction_clear(transaction);
 	if ((transaction->mail_line = strndup(line, len)) == NULL)
@@ -49,7 +48,7 @@ transaction_add(struct transaction *transaction, const char *line, size_t len,
     struct known *known, const char *what)
 {
 	struct recipient *recipient, *bigger;
-	size_t		  room;
+	size_t room;
 
 	if (transaction->recipient_count == TRANSACTION_RECIPIENTS_MAX) {
 		errno = ENOBUFS;
@@ -57,8 +56,8 @@ transaction_add(struct transaction *transaction, const char *line, size_t len,
 	}
 	if (transaction->recipient_count == transaction->recipient_room) {
 		room = transaction->recipient_room * 2 + 4;
-		bigger = reallocarray(transaction->recipients, room,
-		    sizeof(*bigger));
+		bigger = reallocarray(
+		    transaction->recipients, room, sizeof(*bigger));
 		if (bigger == NULL)
 			return -1;
 		transaction->recipients = bigger;
@@ -78,8 +77,8 @@ transaction_add(struct transaction *transaction, const char *line, size_t len,
 }
 
 int
-transaction_refuse(struct transaction *transaction, const void *reply,
-    size_t len)
+transaction_refuse(
+    struct transaction *transaction, const void *reply, size_t len)
 {
 	transaction->mail = MAIL_REFUSED;
 	if ((transaction->refusal = malloc(len)) == NULL)
@@ -90,11 +89,11 @@ transaction_refuse(struct transaction *transaction, const void *reply,
 }
 
 bool
-transaction_binds(const struct transaction *transaction,
-    const struct known *known)
+transaction_binds(
+    const struct transaction *transaction, const struct known *known)
 {
 	const struct recipient *recipient;
-	size_t			i;
+	size_t i;
 
 	for (i = 0; i < transaction->recipient_count; i++) {
 		recipient = &transaction->recipients[i];

@@ -20,56 +20,56 @@ struct slice;
 #define TRANSACTION_RECIPIENTS_MAX 1000 /* RFC 5321 4.5.3.1.8 asks for 100 */
 
 enum mail_state {
-	MAIL_NONE,    /* no transaction */
-	MAIL_HELD,    /* answered here, not sent */
-	MAIL_SENT,    /* the server has yet to answer */
+	MAIL_NONE, /* no transaction */
+	MAIL_HELD, /* answered here, not sent */
+	MAIL_SENT, /* the server has yet to answer */
 	MAIL_TAKEN,
 	MAIL_REFUSED, /* refusal is the answer to every RCPT */
 };
 
 struct recipient {
-	char	     *line;	  /* owned: RCPT as it came, CRLF included */
-	struct known *known;	  /* reference: by which decision it passed */
-	char	     *what;	  /* owned: its domain, for people */
-	bool	      is_answered;
-	bool	      is_accepted;
+	char *line; /* owned: RCPT as it came, CRLF included */
+	struct known *known; /* reference: by which decision it passed */
+	char *what; /* owned: its domain, for people */
+	bool is_answered;
+	bool is_accepted;
 };
 
 struct transaction {
-	enum mail_state	  mail;
-	char		 *mail_line;	 /* owned, CRLF included */
-	char		  sender[DECISION_NAME_MAX]; /* domain, for the log */
-	char		 *refusal;	 /* owned: the server's reply to MAIL */
-	size_t		  refusal_len;
-	struct recipient *recipients;	 /* owned: those sent on */
-	size_t		  recipient_count;
-	size_t		  recipient_room;
-	size_t		  accepted;
-	bool		  has_temporary; /* some RCPT was refused with 4xx */
-	bool		  is_chunking;	 /* BDAT has begun */
-	uint64_t	  bytes;	 /* of the message, relayed */
+	enum mail_state mail;
+	char *mail_line; /* owned, CRLF included */
+	char sender[DECISION_NAME_MAX]; /* domain, for the log */
+	char *refusal; /* owned: the server's reply to MAIL */
+	size_t refusal_len;
+	struct recipient *recipients; /* owned: those sent on */
+	size_t recipient_count;
+	size_t recipient_room;
+	size_t accepted;
+	bool has_temporary; /* some RCPT was refused with 4xx */
+	bool is_chunking; /* BDAT has begun */
+	uint64_t bytes; /* of the message, relayed */
 };
 
-void	transaction_init(struct transaction *);
+void transaction_init(struct transaction *);
 /* Forgets everything: RSET, the end of a message, EHLO. */
-void	transaction_clear(struct transaction *);
+void transaction_clear(struct transaction *);
 
 /* Holds a MAIL line (with CRLF).  0, or -1: ENOMEM. */
-int	transaction_begin(struct transaction *, const char *line, size_t len);
+int transaction_begin(struct transaction *, const char *line, size_t len);
 /*
  * Adds a recipient that is about to be sent; known is referenced.  Returns its
  * index, or -1 with errno ENOMEM, or ENOBUFS past the maximum.
  */
-int	transaction_add(struct transaction *, const char *line, size_t len,
-	    struct known *, const char *what);
+int transaction_add(struct transaction *, const char *line, size_t len,
+    struct known *, const char *what);
 /* Keeps the server's refusal of MAIL.  0, or -1: ENOMEM. */
-int	transaction_refuse(struct transaction *, const void *reply, size_t);
+int transaction_refuse(struct transaction *, const void *reply, size_t);
 
 /*
  * Is there a recipient already sent on, whose decision is not the same one,
  * that has to be proved?  Then another connection cannot take this one's
  * place inside the transaction.
  */
-bool	transaction_binds(const struct transaction *, const struct known *);
+bool transaction_binds(const struct transaction *, const struct known *);
 
 #endif

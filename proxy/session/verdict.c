@@ -15,11 +15,11 @@
 #include "proxy/session/verdict_cache.h"
 
 static const enum result_word words[] = {
-	[VERIFY_PROVED] = RESULT_NONE,
-	[VERIFY_HOST_MISMATCH] = RESULT_CERTIFICATE_HOST_MISMATCH,
-	[VERIFY_EXPIRED] = RESULT_CERTIFICATE_EXPIRED,
-	[VERIFY_NOT_TRUSTED] = RESULT_CERTIFICATE_NOT_TRUSTED,
-	[VERIFY_FAILURE] = RESULT_VALIDATION_FAILURE,
+    [VERIFY_PROVED] = RESULT_NONE,
+    [VERIFY_HOST_MISMATCH] = RESULT_CERTIFICATE_HOST_MISMATCH,
+    [VERIFY_EXPIRED] = RESULT_CERTIFICATE_EXPIRED,
+    [VERIFY_NOT_TRUSTED] = RESULT_CERTIFICATE_NOT_TRUSTED,
+    [VERIFY_FAILURE] = RESULT_VALIDATION_FAILURE,
 };
 
 /* "mx1.example.org[192.0.2.9]", or the address alone. */
@@ -75,8 +75,7 @@ judge_without_tls(struct verdict *verdict, const struct decision *decision,
 	}
 	verdict->word = far->fault_word;
 	/* A handshake that failed may do better with the right SNI. */
-	verdict->is_identity =
-	    far->fault_word != RESULT_STARTTLS_NOT_SUPPORTED;
+	verdict->is_identity = far->fault_word != RESULT_STARTTLS_NOT_SUPPORTED;
 	refuse(verdict, on_refusal, false,
 	    far->fault_word == RESULT_STARTTLS_NOT_SUPPORTED ? "7.4" : "7.5");
 	say(verdict, "%s: %s must be reached over TLS: %s: %s", what, peer,
@@ -91,31 +90,30 @@ static bool
 names_someone(const struct decision *decision)
 {
 	return decision->name_count > 0 || decision->has_address ||
-	    (decision->evidence == EVIDENCE_OPERATOR &&
-	    (decision->pin_count > 0 || decision->trust[0] != '\0'));
+	       (decision->evidence == EVIDENCE_OPERATOR &&
+		   (decision->pin_count > 0 || decision->trust[0] != '\0'));
 }
 
 static void
 judge_certificate(struct verdict *verdict, const struct decision *decision,
     const char *what, const struct far_end *far, const struct store *trust,
-    enum config_on_refusal on_refusal, struct verdict_cache *cache,
-    int64_t now)
+    enum config_on_refusal on_refusal, struct verdict_cache *cache, int64_t now)
 {
-	const char	     *names[DECISION_NAMES_MAX];
-	char		      peer[DECISION_NAME_MAX + ADDRESS_TEXT_MAX];
+	const char *names[DECISION_NAMES_MAX];
+	char peer[DECISION_NAME_MAX + ADDRESS_TEXT_MAX];
 	struct verify_request request = {
-		.trust = decision->is_pin_only ? NULL : trust,
-		.names = names,
-		.name_count = decision->name_count,
-		.ip = decision->has_address ? decision->address.ip : NULL,
-		.ip_len = decision->has_address ?
-		    address_ip_len(&decision->address) : 0,
-		.pins = decision->pins,
-		.pin_count = decision->pin_count,
-		.at = now,
+	    .trust = decision->is_pin_only ? NULL : trust,
+	    .names = names,
+	    .name_count = decision->name_count,
+	    .ip = decision->has_address ? decision->address.ip : NULL,
+	    .ip_len = decision->has_address ? address_ip_len(&decision->address)
+	                                    : 0,
+	    .pins = decision->pins,
+	    .pin_count = decision->pin_count,
+	    .at = now,
 	};
-	struct verify_report  report;
-	size_t		      i;
+	struct verify_report report;
+	size_t i;
 
 	for (i = 0; i < decision->name_count; i++)
 		names[i] = decision->names[i];
@@ -135,15 +133,14 @@ judge_certificate(struct verdict *verdict, const struct decision *decision,
 	verdict->is_identity = true;
 	refuse(verdict, on_refusal, false, "7.5");
 	say(verdict, "%s: %s not proved by %s: %s: %s", what, peer,
-	    evidence_text(decision->evidence),
-	    result_word_text(verdict->word), report.text);
+	    evidence_text(decision->evidence), result_word_text(verdict->word),
+	    report.text);
 }
 
 void
 verdict_judge(struct verdict *verdict, const struct decision *decision,
     const char *what, const struct far_end *far, const struct store *trust,
-    enum config_on_refusal on_refusal, struct verdict_cache *cache,
-    int64_t now)
+    enum config_on_refusal on_refusal, struct verdict_cache *cache, int64_t now)
 {
 	memset(verdict, 0, sizeof(*verdict));
 	verdict->evidence = decision->evidence;
@@ -155,25 +152,26 @@ verdict_judge(struct verdict *verdict, const struct decision *decision,
 	case DECISION_REFUSE:
 		refuse(verdict, on_refusal,
 		    decision->kind == DECISION_TEMPORARY ||
-		    !decision->is_permanent, decision->status);
+			!decision->is_permanent,
+		    decision->status);
 		say(verdict, "%s: %s%s%s", what,
-		    decision->word != RESULT_NONE ?
-		    result_word_text(decision->word) : "",
-		    decision->word != RESULT_NONE ? ": " : "",
-		    decision->text);
+		    decision->word != RESULT_NONE
+			? result_word_text(decision->word)
+			: "",
+		    decision->word != RESULT_NONE ? ": " : "", decision->text);
 		return;
 	case DECISION_NO_RULE:
 		break;
 	case DECISION_LEVEL:
 		if (far->chain == NULL)
-			judge_without_tls(verdict, decision, what, far,
-			    on_refusal);
+			judge_without_tls(
+			    verdict, decision, what, far, on_refusal);
 		else if (decision->level != LEVEL_VERIFY) {
 			verdict->passes = verdict->is_exception = true;
 			say(verdict, "TLS to anyone allowed by the operator's "
-			    "rule");
+				     "rule");
 		} else if (!names_someone(decision) ||
-		    (trust == NULL && !decision->is_pin_only))
+			   (trust == NULL && !decision->is_pin_only))
 			break;
 		else
 			judge_certificate(verdict, decision, what, far, trust,

@@ -23,28 +23,28 @@ struct verdict_cache;
 
 /* What is known of a far end. */
 struct far_end {
-	struct address	    address;
+	struct address address;
 	const struct chain *chain; /* NULL: no TLS */
 	/* Where there is no TLS: why, from the attempt. */
-	enum result_word    fault_word;
-	const char	   *fault_text; /* NULL: TLS is up */
+	enum result_word fault_word;
+	const char *fault_text; /* NULL: TLS is up */
 };
 
 struct verdict {
-	bool		 passes;
+	bool passes;
 	/* Passes by an exception, not because anything was proved. */
-	bool		 is_exception;
+	bool is_exception;
 	/*
 	 * Refused for what the far end showed: with another SNI it might show
 	 * something else.
 	 */
-	bool		 is_identity;
-	enum evidence	 evidence;
+	bool is_identity;
+	enum evidence evidence;
 	enum result_word word;
-	int		 code; /* of a refusal's reply: 451 or 550 */
-	char		 status[VERDICT_STATUS_MAX];
-	char		 text[VERDICT_TEXT_MAX]; /* why, either way */
-	char		 name[DECISION_NAME_MAX]; /* that was proved */
+	int code; /* of a refusal's reply: 451 or 550 */
+	char status[VERDICT_STATUS_MAX];
+	char text[VERDICT_TEXT_MAX]; /* why, either way */
+	char name[DECISION_NAME_MAX]; /* that was proved */
 };
 
 /*
@@ -52,9 +52,8 @@ struct verdict {
  * or, for a server block, NULL.  trust is the store that the decision names,
  * NULL where the session does not have it (a refusal).  cache may be NULL.
  */
-void	verdict_judge(struct verdict *, const struct decision *,
-	    const char *what, const struct far_end *,
-	    const struct store *trust, enum config_on_refusal,
-	    struct verdict_cache *, int64_t now);
+void verdict_judge(struct verdict *, const struct decision *, const char *what,
+    const struct far_end *, const struct store *trust, enum config_on_refusal,
+    struct verdict_cache *, int64_t now);
 
 #endif

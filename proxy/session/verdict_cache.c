@@ -14,8 +14,8 @@
 #include "proxy/base/clock.h"
 
 struct entry {
-	uint8_t		     key[DIGEST_LEN];
-	int64_t		     expires; /* monotonic ms; 0: unused */
+	uint8_t key[DIGEST_LEN];
+	int64_t expires; /* monotonic ms; 0: unused */
 	struct verify_report report;
 };
 
@@ -50,9 +50,9 @@ static void
 key_of(uint8_t key[DIGEST_LEN], const struct chain *chain,
     const struct verify_request *request)
 {
-	struct digest  digest;
-	uint8_t	       chain_id[DIGEST_LEN];
-	size_t	       i;
+	struct digest digest;
+	uint8_t chain_id[DIGEST_LEN];
+	size_t i;
 
 	chain_sha256(chain, chain_id);
 	digest_begin(&digest);
@@ -61,8 +61,8 @@ key_of(uint8_t key[DIGEST_LEN], const struct chain *chain,
 	digest_add(&digest, request->ip, request->ip_len);
 	digest_add(&digest, &request->name_count, sizeof(request->name_count));
 	for (i = 0; i < request->name_count; i++)
-		digest_add(&digest, request->names[i],
-		    strlen(request->names[i]));
+		digest_add(
+		    &digest, request->names[i], strlen(request->names[i]));
 	digest_add(&digest, request->pins,
 	    request->pin_count * sizeof(request->pins[0]));
 	digest_end(&digest, key);
@@ -73,13 +73,12 @@ verdict_cache_verify(struct verdict_cache *cache, const struct chain *chain,
     const struct verify_request *request, struct verify_report *report)
 {
 	struct entry *entry;
-	uint8_t	      key[DIGEST_LEN];
-	int64_t	      now = clock_monotonic_ms();
+	uint8_t key[DIGEST_LEN];
+	int64_t now = clock_monotonic_ms();
 
 	key_of(key, chain, request);
 	entry = &cache->entries[(key[0] | key[1] << 8) % VERDICT_CACHE_MAX];
-	if (entry->expires > now &&
-	    memcmp(entry->key, key, sizeof(key)) == 0 &&
+	if (entry->expires > now && memcmp(entry->key, key, sizeof(key)) == 0 &&
 	    entry->report.from <= request->at &&
 	    request->at <= entry->report.until) {
 		*report = entry->report;

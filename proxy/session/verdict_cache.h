@@ -21,15 +21,15 @@ struct verdict_cache;
 
 /* NULL: ENOMEM. */
 struct verdict_cache *verdict_cache_new(void);
-void	verdict_cache_free(struct verdict_cache *);
+void verdict_cache_free(struct verdict_cache *);
 /* Everything is forgotten: what is trusted may have changed. */
-void	verdict_cache_forget(struct verdict_cache *);
+void verdict_cache_forget(struct verdict_cache *);
 
 /*
  * verdict_cache_verify is verify_chain with memory of what was PROVED; a
  * refusal is never remembered.
  */
-void	verdict_cache_verify(struct verdict_cache *, const struct chain *,
-	    const struct verify_request *, struct verify_report *);
+void verdict_cache_verify(struct verdict_cache *, const struct chain *,
+    const struct verify_request *, struct verify_report *);
 
 #endif
