@@ -122,13 +122,6 @@ $(B)/tests/fuzz/fuzz_chain.corpus: $(TEST_CERTS)/made
 	@mkdir -p $@
 	cp $(TEST_CERTS)/seeds/* $@
 
-# Programs that the end-to-end tests run beside postern's own.
-TOOLS	= $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/*.c))
-$(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(foreach r,7 3 2 1,$(call row,$(r)))
-	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $< -Wl,--start-group \
-	    $(filter %.a,$^) -Wl,--end-group $(ALL_LIBS)
-.SECONDARY: $(patsubst %,%.o,$(TOOLS))
-
 unit: $(UNIT)
 	@set -e; for t in $(UNIT); do echo "== $${t##*/}"; $$t; done
 
@@ -182,7 +175,13 @@ fuzz:
 
 # Real mail servers, clients and scripted villains around the real programs,
 # in network namespaces; as root.
-e2e: all
+E2E	= $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/*.c))
+$(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(foreach r,$(ROWS),$(call row,$(r)))
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $< \
+	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(ALL_LIBS)
+.SECONDARY: $(patsubst %,%.o,$(E2E))
+
+e2e: all $(E2E)
 	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B -m pytest -q \
 	    $(or $(T),tests/e2e)
 
@@ -206,9 +205,21 @@ lint:
 	scripts/deps build lint
 	clang-format --dry-run -Werror $(LINT) \
 	    $(shell git ls-files -co --exclude-standard '*.h')
-	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
-	    --enable=warning,performance,portability -j2 -I. $(LINT)
-	echo $(LINT) | xargs -n 8 -P 2 clang-tidy --quiet
-	shellcheck scripts/deps scripts/demo scripts/lab .ci/run
+	shellcheck scripts/deps scripts/demo scripts/lab .ci/run \
+	    tests/lab/jail.sh
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -j2 \
+	    --enable=warning,performance,portability -I. $(LINT)
+	$(MAKE) -j2 $(LINT:%=tidy/%)
+$(LINT:%=tidy/%): tidy/%:
+	@clang-tidy --quiet $* -- -std=gnu17 $(CPP_OWN) $(BSSL_CPP) 2>/dev/null
 
 .PHONY: e2e demo check sanitize lint
+
+# postern beside stunnel and a plain path, in one run; a table of ratios.
+$(B)/tests/bench/sink: $(B)/tests/bench/sink.o
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $< $(BSSL_LIB)
+
+bench: all $(B)/tests/bench/sink
+	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B tests/bench/bench.py $(BENCH)
+
+.PHONY: bench
