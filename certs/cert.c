@@ -33,8 +33,8 @@ parts_read(struct parts *parts, CBS der)
 	if (!CBS_get_asn1(&der, &cert, CBS_ASN1_SEQUENCE) ||
 	    CBS_len(&der) != 0 ||
 	    !CBS_get_asn1(&cert, &tbs, CBS_ASN1_SEQUENCE) ||
-	    !CBS_get_asn1_element(&cert, &parts->algorithm,
-		CBS_ASN1_SEQUENCE) ||
+	    !CBS_get_asn1_element(
+		&cert, &parts->algorithm, CBS_ASN1_SEQUENCE) ||
 	    /* version, serial, signature, issuer, validity, subject */
 	    !CBS_get_optional_asn1(&tbs, NULL, NULL,
 		CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) ||
@@ -69,7 +69,11 @@ cert_spki_sha256(const uint8_t *der, size_t len, uint8_t out[32])
 static bool
 is_strong_pss(const CBS *algorithm)
 {
-	enum { HASH = 29, MASK_HASH = 59, SALT = 66 }; /* in der */
+	enum {
+		HASH = 29,
+		MASK_HASH = 59,
+		SALT = 66
+	}; /* in der */
 	static const struct {
 		uint8_t hash, salt;
 	} kinds[] = {{1, 32}, {2, 48}, {3, 64}};
@@ -135,15 +139,15 @@ curve_fault(const EVP_PKEY *key)
 static bool
 has_explicit_curve(CBS spki)
 {
-	static const uint8_t ec_key[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
-	    0x01};
+	static const uint8_t ec_key[] = {
+	    0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01};
 	CBS outer, algorithm, oid;
 
 	return CBS_get_asn1(&spki, &outer, CBS_ASN1_SEQUENCE) &&
-	    CBS_get_asn1(&outer, &algorithm, CBS_ASN1_SEQUENCE) &&
-	    CBS_get_asn1(&algorithm, &oid, CBS_ASN1_OBJECT) &&
-	    CBS_mem_equal(&oid, ec_key, sizeof(ec_key)) &&
-	    !CBS_peek_asn1_tag(&algorithm, CBS_ASN1_OBJECT);
+	       CBS_get_asn1(&outer, &algorithm, CBS_ASN1_SEQUENCE) &&
+	       CBS_get_asn1(&algorithm, &oid, CBS_ASN1_OBJECT) &&
+	       CBS_mem_equal(&oid, ec_key, sizeof(ec_key)) &&
+	       !CBS_peek_asn1_tag(&algorithm, CBS_ASN1_OBJECT);
 }
 
 static const char *
@@ -249,8 +253,7 @@ leaf_fault(X509 *x509)
 
 	if (X509_get_extension_flags(x509) & EXFLAG_CA)
 		return "is a CA certificate, not a server's";
-	if ((usage & (X509v3_KU_DIGITAL_SIGNATURE |
-			 X509v3_KU_KEY_ENCIPHERMENT |
+	if ((usage & (X509v3_KU_DIGITAL_SIGNATURE | X509v3_KU_KEY_ENCIPHERMENT |
 			 X509v3_KU_KEY_AGREEMENT)) == 0)
 		return "is not for TLS (key usage)";
 	return NULL;
@@ -288,8 +291,8 @@ any_fault(X509 *x509, const CBS *spki)
 static const char *
 read_dates(struct cert *cert)
 {
-	const ASN1_TIME *dates[] = {X509_get0_notBefore(cert->x509),
-	    X509_get0_notAfter(cert->x509)};
+	const ASN1_TIME *dates[] = {
+	    X509_get0_notBefore(cert->x509), X509_get0_notAfter(cert->x509)};
 	int64_t times[2];
 	const uint8_t *text;
 	size_t len;
@@ -301,8 +304,7 @@ read_dates(struct cert *cert)
 		if (ASN1_STRING_type(dates[i]) == V_ASN1_UTCTIME)
 			read = date_from_utc_time(&times[i], text, len);
 		else
-			read = date_from_generalized_time(&times[i], text,
-			    len);
+			read = date_from_generalized_time(&times[i], text, len);
 		if (read == -1)
 			return "has a malformed date";
 	}
@@ -373,17 +375,14 @@ cert_fault(const struct cert *cert, bool is_leaf, bool is_anchor)
 	return is_leaf ? cert->leaf_fault : cert->issuer_fault;
 }
 
+/* What is wrong with one of them alone is its fault, and told as such. */
 bool
 cert_names_issuer(const struct cert *cert, const struct cert *issuer)
 {
-	switch (X509_check_issued(issuer->x509, cert->x509)) {
-	case X509_V_OK:
-		return true;
-	case X509_V_ERR_KEYUSAGE_NO_CERTSIGN: /* an issuer_fault */
-	case X509_V_ERR_UNSPECIFIED:	      /* a fault of one of them */
-		return true;
-	}
-	return false;
+	int error = X509_check_issued(issuer->x509, cert->x509);
+
+	return error == X509_V_OK || error == X509_V_ERR_KEYUSAGE_NO_CERTSIGN ||
+	       error == X509_V_ERR_UNSPECIFIED;
 }
 
 bool
@@ -394,7 +393,7 @@ cert_names_key_of(const struct cert *cert, const struct cert *issuer)
 	wanted = X509_get0_authority_key_id(cert->x509);
 	has = X509_get0_subject_key_id(issuer->x509);
 	return wanted != NULL && has != NULL &&
-	    ASN1_OCTET_STRING_cmp(wanted, has) == 0;
+	       ASN1_OCTET_STRING_cmp(wanted, has) == 0;
 }
 
 /* A quote in a name must not end the quotes that a text puts around it. */

@@ -13,24 +13,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CERT_RSA_BITS_MIN	2048
-#define CERT_RSA_BITS_MAX	8192 /* larger ones only cost time */
-#define CERT_EXTENSIONS_MAX	64
-#define CERT_NAME_MAX		96
+#define CERT_RSA_BITS_MIN   2048
+#define CERT_RSA_BITS_MAX   8192 /* larger ones only cost time */
+#define CERT_EXTENSIONS_MAX 64
+#define CERT_NAME_MAX       96
 
 struct cert {
-	X509	*x509;	      /* owned */
-	CBS	 names;	      /* subjectAltName's value, or empty; in x509 */
-	CBS	 constraints; /* nameConstraints' value, or empty; in x509 */
-	int64_t	 from, until; /* good while from <= now <= until */
-	long	 path_length; /* -1: none */
-	bool	 is_self_issued;
-	bool	 is_self_signed; /* says so; nobody looked at the signature */
+	X509 *x509; /* owned */
+	CBS names; /* subjectAltName's value, or empty; in x509 */
+	CBS constraints; /* nameConstraints' value, or empty; in x509 */
+	int64_t from, until; /* good while from <= now <= until */
+	long path_length; /* -1: none */
+	bool is_self_issued;
+	bool is_self_signed; /* says so; nobody looked at the signature */
 	/* What to hold against it (static texts), or NULL. */
-	const char *fault;	     /* on any path */
+	const char *fault; /* on any path */
 	const char *signature_fault; /* where its signature counts */
-	const char *leaf_fault;	     /* as a server's certificate */
-	const char *issuer_fault;    /* as the issuer of another */
+	const char *leaf_fault; /* as a server's certificate */
+	const char *issuer_fault; /* as the issuer of another */
 };
 
 /*
@@ -38,8 +38,8 @@ struct cert {
  * Returns 0, or -1 where it is no certificate at all; what can be read but
  * not be used has a fault.
  */
-int	cert_init(struct cert *, CRYPTO_BUFFER *);
-void	cert_clear(struct cert *);
+int cert_init(struct cert *, CRYPTO_BUFFER *);
+void cert_clear(struct cert *);
 
 /*
  * cert_fault tells why the certificate must not stand in this place, or NULL:
@@ -52,8 +52,8 @@ const char *cert_fault(const struct cert *, bool is_leaf, bool is_anchor);
  * cert_names_issuer: the names and key identifiers of the two fit.
  * cert_names_key_of is the stronger claim that both name the same key.
  */
-bool	cert_names_issuer(const struct cert *, const struct cert *issuer);
-bool	cert_names_key_of(const struct cert *, const struct cert *issuer);
+bool cert_names_issuer(const struct cert *, const struct cert *issuer);
+bool cert_names_key_of(const struct cert *, const struct cert *issuer);
 
 /* Printable ASCII, cut to size; "CN=Lab CA,O=Lab".  Return out. */
 const char *cert_subject_text(const struct cert *, char out[CERT_NAME_MAX]);
@@ -63,6 +63,6 @@ const char *cert_issuer_text(const struct cert *, char out[CERT_NAME_MAX]);
  * cert_spki_sha256 hashes the SubjectPublicKeyInfo as it stands in the DER of
  * a certificate, of which nothing else need make sense.  Returns 0 or -1.
  */
-int	cert_spki_sha256(const uint8_t *der, size_t len, uint8_t out[32]);
+int cert_spki_sha256(const uint8_t *der, size_t len, uint8_t out[32]);
 
 #endif

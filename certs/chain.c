@@ -14,9 +14,9 @@
 #include "certs/pem.h"
 
 struct chain {
-	unsigned       references;
-	size_t	       count;
-	size_t	       bytes;
+	unsigned references;
+	size_t count;
+	size_t bytes;
 	CRYPTO_BUFFER *certs[CHAIN_CERTS_MAX]; /* a reference each */
 };
 
@@ -47,7 +47,7 @@ chain_add(struct chain *chain, CRYPTO_BUFFER *cert)
 }
 
 struct chain *
-chain_from_buffers(const STACK_OF(CRYPTO_BUFFER) *certs)
+chain_from_buffers(const STACK_OF(CRYPTO_BUFFER) * certs)
 {
 	struct chain *chain;
 	CRYPTO_BUFFER *cert;

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CHAIN_CERTS_MAX 16	    /* certificates of one chain */
-#define CHAIN_BYTES_MAX (100 * 1024) /* all of them together */
+#define CHAIN_CERTS_MAX 16 /* certificates of one chain */
+#define CHAIN_BYTES_MAX (100UL * 1024) /* all of them together */
 
 struct chain;
 struct crypto_buffer_st;
@@ -28,15 +28,15 @@ struct chain *chain_from_buffers(const struct stack_st_CRYPTO_BUFFER *);
  */
 struct chain *chain_from_pem(const char *pem, size_t len);
 struct chain *chain_ref(struct chain *);
-void	chain_free(struct chain *);
+void chain_free(struct chain *);
 
-size_t	chain_count(const struct chain *);
+size_t chain_count(const struct chain *);
 /* Borrowed for the life of the chain; i < chain_count. */
 const uint8_t *chain_der(const struct chain *, size_t i, size_t *len);
 struct crypto_buffer_st *chain_buffer(const struct chain *, size_t i);
 /* SHA-256 of the leaf's DER. */
-void	chain_leaf_sha256(const struct chain *, uint8_t out[32]);
+void chain_leaf_sha256(const struct chain *, uint8_t out[32]);
 /* SHA-256 over every certificate with its length: the chain's identity. */
-void	chain_sha256(const struct chain *, uint8_t out[32]);
+void chain_sha256(const struct chain *, uint8_t out[32]);
 
 #endif

@@ -21,8 +21,8 @@ is_leap_year(int64_t year)
 static int
 days_of_month(int64_t year, int month)
 {
-	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30,
-	    31};
+	static const int days[] = {
+	    31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 
 	return days[month - 1] + (month == 2 && is_leap_year(year));
 }
@@ -65,7 +65,7 @@ date_within_year(int64_t *out, int64_t year, const uint8_t *text)
 	days = days_before_year(year) + day - 1;
 	for (int i = 1; i < month; i++)
 		days += days_of_month(year, i);
-	*out = days * DAY + hour * 3600 + minute * 60 + second;
+	*out = days * DAY + hour * 3600L + minute * 60L + second;
 	return 0;
 }
 
@@ -76,8 +76,8 @@ date_from_utc_time(int64_t *out, const uint8_t *text, size_t len)
 
 	if (len != 13 || (year = two_digits(text)) == -1)
 		return -1;
-	return date_within_year(out, year + (year < 50 ? 2000 : 1900),
-	    text + 2);
+	return date_within_year(
+	    out, year + (year < 50 ? 2000 : 1900), text + 2);
 }
 
 int
@@ -112,9 +112,8 @@ date_text(int64_t when, char out[DATE_TEXT_MAX])
 	days -= days_before_year(year);
 	for (month = 1; days >= days_of_month(year, month); month++)
 		days -= days_of_month(year, month);
-	snprintf(out, DATE_TEXT_MAX,
-	    "%04" PRId64 "-%02d-%02d %02d:%02d:%02dZ", year, month,
-	    (int)days + 1, (int)(seconds / 3600), (int)(seconds / 60 % 60),
-	    (int)(seconds % 60));
+	snprintf(out, DATE_TEXT_MAX, "%04" PRId64 "-%02d-%02d %02d:%02d:%02dZ",
+	    year, month, (int)days + 1, (int)(seconds / 3600),
+	    (int)(seconds / 60 % 60), (int)(seconds % 60));
 	return out;
 }

@@ -7,8 +7,7 @@
 
 #include <openssl/sha.h>
 
-_Static_assert(sizeof(struct digest) >= sizeof(SHA256_CTX),
-    "the context fits");
+_Static_assert(sizeof(struct digest) >= sizeof(SHA256_CTX), "the context fits");
 
 void
 digest_begin(struct digest *digest)

@@ -17,8 +17,8 @@ struct digest {
 };
 
 /* digest_add hashes the part's length before it: ("a","bc") != ("ab","c"). */
-void	digest_begin(struct digest *);
-void	digest_add(struct digest *, const void *, size_t);
-void	digest_end(struct digest *, uint8_t out[DIGEST_LEN]);
+void digest_begin(struct digest *);
+void digest_add(struct digest *, const void *, size_t);
+void digest_end(struct digest *, uint8_t out[DIGEST_LEN]);
 
 #endif

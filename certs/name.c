@@ -19,10 +19,10 @@
 #define WILDCARD_REST 2 /* labels that must follow "*." */
 #define NAMES_SHOWN   4 /* names of a certificate in one text */
 
-#define TAG_DNS	     (CBS_ASN1_CONTEXT_SPECIFIC | 2)
-#define TAG_IP	     (CBS_ASN1_CONTEXT_SPECIFIC | 7)
+#define TAG_DNS       (CBS_ASN1_CONTEXT_SPECIFIC | 2)
+#define TAG_IP        (CBS_ASN1_CONTEXT_SPECIFIC | 7)
 #define TAG_PERMITTED (CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0)
-#define TAG_EXCLUDED (CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 1)
+#define TAG_EXCLUDED  (CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 1)
 
 static bool
 is_digit(uint8_t c)
@@ -34,7 +34,7 @@ static bool
 is_label_byte(uint8_t c)
 {
 	return is_digit(c) || (c >= 'a' && c <= 'z') ||
-	    (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+	       (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }
 
 static uint8_t
@@ -46,8 +46,7 @@ lower(uint8_t c)
 static void
 strip_dot(CBS *name)
 {
-	if (CBS_len(name) > 0 &&
-	    CBS_data(name)[CBS_len(name) - 1] == '.')
+	if (CBS_len(name) > 0 && CBS_data(name)[CBS_len(name) - 1] == '.')
 		CBS_init(name, CBS_data(name), CBS_len(name) - 1);
 }
 
@@ -64,7 +63,7 @@ get_label(CBS *name, CBS *label)
 	if (CBS_len(name) == 0)
 		return true;
 	return CBS_data(name)[0] == '.' && CBS_skip(name, 1) &&
-	    CBS_len(name) > 0;
+	       CBS_len(name) > 0;
 }
 
 /*
@@ -126,7 +125,7 @@ static bool
 get_wildcard(CBS *name)
 {
 	return CBS_len(name) > 2 && CBS_data(name)[0] == '*' &&
-	    CBS_data(name)[1] == '.' && CBS_skip(name, 2);
+	       CBS_data(name)[1] == '.' && CBS_skip(name, 2);
 }
 
 static bool
@@ -184,8 +183,8 @@ name_list_has_host(const uint8_t *der, size_t len, const char *host)
 }
 
 bool
-name_list_has_ip(const uint8_t *der, size_t len, const uint8_t *ip,
-    size_t ip_len)
+name_list_has_ip(
+    const uint8_t *der, size_t len, const uint8_t *ip, size_t ip_len)
 {
 	CBS list, name;
 	unsigned tag;
@@ -304,8 +303,8 @@ name_constraints_exclude_wildcard(const uint8_t *constraints,
 
 	if (!open_list(constraints, constraints_len, &both) ||
 	    !CBS_get_optional_asn1(&both, NULL, NULL, TAG_PERMITTED) ||
-	    !CBS_get_optional_asn1(&both, &excluded, &is_present,
-		TAG_EXCLUDED) ||
+	    !CBS_get_optional_asn1(
+		&both, &excluded, &is_present, TAG_EXCLUDED) ||
 	    !is_present || !open_list(names, names_len, &list))
 		return false;
 	while (next_name(&list, &tag, &name)) {

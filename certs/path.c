@@ -43,7 +43,7 @@ is_usable(const struct path_search *search, const struct cert *cert,
 	if (search->takes_faulty)
 		return true;
 	return cert->from <= search->at && search->at <= cert->until &&
-	    cert_fault(cert, is_leaf, is_anchor) == NULL;
+	       cert_fault(cert, is_leaf, is_anchor) == NULL;
 }
 
 static bool
@@ -93,11 +93,9 @@ try_issuers(struct path_search *search, const struct cert *issuers,
 	for (int names_key = 1; names_key >= 0; names_key--) {
 		for (size_t i = 0; i < count; i++) {
 			if (!cert_names_issuer(cert, &issuers[i]) ||
-			    cert_names_key_of(cert, &issuers[i]) !=
-				names_key ||
+			    cert_names_key_of(cert, &issuers[i]) != names_key ||
 			    is_rejected(search, cert, &issuers[i]) ||
-			    !is_usable(search, &issuers[i], false,
-				is_anchor) ||
+			    !is_usable(search, &issuers[i], false, is_anchor) ||
 			    is_on_path(&search->path, &issuers[i]))
 				continue;
 			/* One that signed itself leads nowhere else. */
@@ -121,8 +119,8 @@ extend(struct path_search *search)
 
 	if (path->len == VERIFY_DEPTH_MAX)
 		return PATH_NEXT;
-	anchors = store_find(search->trust,
-	    X509_get_issuer_name(last(path)->x509), &count);
+	anchors = store_find(
+	    search->trust, X509_get_issuer_name(last(path)->x509), &count);
 	if (try_issuers(search, anchors, count, true, &found) == PATH_STOP ||
 	    try_issuers(search, search->sent, search->sent_count, false,
 		&found) == PATH_STOP)
@@ -139,8 +137,8 @@ find_leaf(const struct path_search *search)
 	const struct cert *anchors;
 	size_t count;
 
-	anchors = store_find(search->trust,
-	    X509_get_subject_name(search->leaf->x509), &count);
+	anchors = store_find(
+	    search->trust, X509_get_subject_name(search->leaf->x509), &count);
 	for (size_t i = 0; i < count; i++) {
 		if (X509_cmp(anchors[i].x509, search->leaf->x509) == 0)
 			return &anchors[i];

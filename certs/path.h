@@ -22,10 +22,13 @@ struct store;
 
 struct path {
 	const struct cert *certs[VERIFY_DEPTH_MAX]; /* leaf to anchor */
-	size_t		   len;
+	size_t len;
 };
 
-enum path_answer { PATH_NEXT, PATH_STOP };
+enum path_answer {
+	PATH_NEXT,
+	PATH_STOP
+};
 
 /* Signatures that failed, so that no other path goes that way again. */
 struct path_edge {
@@ -35,22 +38,22 @@ struct path_edge {
 
 struct path_search {
 	/* Set by the caller, who owns what they point to. */
-	const struct cert  *leaf;
-	const struct cert  *sent; /* the others; sent_count of them */
-	size_t		    sent_count;
+	const struct cert *leaf;
+	const struct cert *sent; /* the others; sent_count of them */
+	size_t sent_count;
 	const struct store *trust;
-	int64_t		    at;
+	int64_t at;
 	/* Also take certificates that have a fault or are out of date. */
-	bool		    takes_faulty;
-	enum path_answer  (*try)(void *arg, const struct path *);
-	void		   *arg;
+	bool takes_faulty;
+	enum path_answer (*try)(void *arg, const struct path *);
+	void *arg;
 	/* Zero at the start. */
-	struct path	    path;
-	struct path	    dead_end; /* the longest path without an issuer */
-	size_t		    steps;
-	bool		    has_given_up; /* at PATH_STEPS_MAX */
-	struct path_edge    bad[VERIFY_WORK_MAX];
-	size_t		    bad_count;
+	struct path path;
+	struct path dead_end; /* the longest path without an issuer */
+	size_t steps;
+	bool has_given_up; /* at PATH_STEPS_MAX */
+	struct path_edge bad[VERIFY_WORK_MAX];
+	size_t bad_count;
 };
 
 /*
@@ -58,9 +61,9 @@ struct path_search {
  * short ones come early; until it answers PATH_STOP, no path is left, or
  * PATH_STEPS_MAX is reached.
  */
-void	path_search(struct path_search *);
+void path_search(struct path_search *);
 /* path_reject: that signature is not good.  May be called within try. */
-void	path_reject(struct path_search *, const struct cert *,
-	    const struct cert *issuer);
+void path_reject(
+    struct path_search *, const struct cert *, const struct cert *issuer);
 
 #endif

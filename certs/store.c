@@ -16,15 +16,19 @@
 #include "certs/pem.h"
 
 struct store {
-	unsigned     references;
+	unsigned references;
 	struct cert *anchors; /* owned; sorted */
-	size_t	     count;
-	size_t	     room;
-	size_t	     skipped;
-	X509_STORE  *empty; /* owned */
+	size_t count;
+	size_t room;
+	size_t skipped;
+	X509_STORE *empty; /* owned */
 };
 
-enum added { ADDED, ADDED_NOT, ADDED_ERROR };
+enum added {
+	ADDED,
+	ADDED_NOT,
+	ADDED_ERROR
+};
 
 /* Makes room for one more. */
 static int
@@ -122,8 +126,7 @@ store_read(struct store *store, const char *text, size_t len,
 		return 0;
 	if (store->skipped > 0)
 		snprintf(error, STORE_ERROR_MAX,
-		    "none of its %zu certificates can be read",
-		    store->skipped);
+		    "none of its %zu certificates can be read", store->skipped);
 	else
 		snprintf(error, STORE_ERROR_MAX, "no certificate in it");
 	return -1;
@@ -136,8 +139,8 @@ compare(const void *a, const void *b)
 	X509 *right = ((const struct cert *)b)->x509;
 	int order;
 
-	order = X509_NAME_cmp(X509_get_subject_name(left),
-	    X509_get_subject_name(right));
+	order = X509_NAME_cmp(
+	    X509_get_subject_name(left), X509_get_subject_name(right));
 	return order != 0 ? order : X509_cmp(left, right);
 }
 
@@ -225,7 +228,8 @@ store_find(const struct store *store, const X509_NAME *subject, size_t *count)
 			high = middle;
 	}
 	for (end = low; end < store->count &&
-	     compare_subject(&store->anchors[end], subject) == 0; end++)
+			compare_subject(&store->anchors[end], subject) == 0;
+	     end++)
 		;
 	*count = end - low;
 	return *count > 0 ? &store->anchors[low] : NULL;

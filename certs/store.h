@@ -23,20 +23,20 @@ struct X509_name_st;
  * store_skipped otherwise (system bundles carry odd ones).  Returns NULL with
  * a message in error.
  */
-struct store *store_from_pem(const char *pem, size_t len,
-	    char error[STORE_ERROR_MAX]);
+struct store *
+store_from_pem(const char *pem, size_t len, char error[STORE_ERROR_MAX]);
 struct store *store_ref(struct store *);
-void	store_free(struct store *);
-size_t	store_count(const struct store *);
-size_t	store_skipped(const struct store *);
+void store_free(struct store *);
+size_t store_count(const struct store *);
+size_t store_skipped(const struct store *);
 
 /*
  * For certs alone.  store_find returns the first of *count anchors with this
  * subject, one behind the other, or NULL.  store_x509 is the empty X509_STORE
  * that X509_verify_cert wants to have; the anchors are given to it one by one.
  */
-const struct cert *store_find(const struct store *,
-	    const struct X509_name_st *subject, size_t *count);
+const struct cert *store_find(
+    const struct store *, const struct X509_name_st *subject, size_t *count);
 struct x509_store_st *store_x509(const struct store *);
 
 #endif

@@ -15,49 +15,49 @@
 struct chain;
 struct store;
 
-#define VERIFY_TEXT_MAX	 256
-#define VERIFY_NAME_MAX	 256
+#define VERIFY_TEXT_MAX  256
+#define VERIFY_NAME_MAX  256
 #define VERIFY_PATHS_MAX 16 /* candidate paths tried for one chain */
-#define VERIFY_WORK_MAX	 64 /* signature checks for one chain */
-#define VERIFY_DEPTH_MAX 8  /* certificates of a path, anchor included */
+#define VERIFY_WORK_MAX  64 /* signature checks for one chain */
+#define VERIFY_DEPTH_MAX 8 /* certificates of a path, anchor included */
 #define VERIFY_NAMES_MAX (1 << 17) /* names held against name constraints */
 
 enum verify_result {
 	VERIFY_PROVED,
 	VERIFY_HOST_MISMATCH, /* a good chain, for other names */
-	VERIFY_EXPIRED,	      /* or not valid yet */
-	VERIFY_NOT_TRUSTED,   /* no path to a trust anchor */
-	VERIFY_FAILURE,	      /* malformed, forbidden, or out of memory */
+	VERIFY_EXPIRED, /* or not valid yet */
+	VERIFY_NOT_TRUSTED, /* no path to a trust anchor */
+	VERIFY_FAILURE, /* malformed, forbidden, or out of memory */
 };
 /* The RFC 8460 4.3 word; "" for VERIFY_PROVED. */
 const char *verify_result_word(enum verify_result);
 
 struct verify_request {
-	const struct store *trust;	/* NULL: a pin alone decides */
-	const char *const *names;	/* host names; A-labels; no wildcard */
-	size_t	 name_count;
-	const uint8_t *ip;		/* or an address to be found in an
-					   iPAddress SAN; NULL: none */
-	size_t	 ip_len;		/* 4 or 16 */
-	const uint8_t (*pins)[32];	/* SHA-256 of SubjectPublicKeyInfo */
-	size_t	 pin_count;		/* 0: any key */
-	int64_t	 at;			/* seconds since 1970 */
+	const struct store *trust; /* NULL: a pin alone decides */
+	const char *const *names; /* host names; A-labels; no wildcard */
+	size_t name_count;
+	const uint8_t *ip; /* or an address to be found in an
+	                      iPAddress SAN; NULL: none */
+	size_t ip_len; /* 4 or 16 */
+	const uint8_t (*pins)[32]; /* SHA-256 of SubjectPublicKeyInfo */
+	size_t pin_count; /* 0: any key */
+	int64_t at; /* seconds since 1970 */
 };
 
 struct verify_report {
 	enum verify_result result;
-	char	matched[VERIFY_NAME_MAX]; /* the requested name that matched */
+	char matched[VERIFY_NAME_MAX]; /* the requested name that matched */
 	/*
 	 * For people; printable ASCII.  What is wrong, or by which path it was
 	 * proved: "CN=Lab CA" < "CN=Lab Root".
 	 */
-	char	text[VERIFY_TEXT_MAX];
+	char text[VERIFY_TEXT_MAX];
 	/*
 	 * PROVED: the verdict holds while from <= at <= until, the narrowest
 	 * validity on the path (a pin alone: always).
 	 */
-	int64_t	from;
-	int64_t	until;
+	int64_t from;
+	int64_t until;
 };
 
 /*
@@ -68,7 +68,7 @@ struct verify_report {
  * Anything that goes wrong inside is VERIFY_FAILURE, never PROVED.
  */
 enum verify_result verify_chain(const struct chain *,
-	    const struct verify_request *, struct verify_report *);
+    const struct verify_request *, struct verify_report *);
 
 /*
  * verify_leaf_names writes the names of the leaf's subjectAltName for people:

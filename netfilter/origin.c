@@ -24,8 +24,8 @@
 static int
 tcp_socket(sa_family_t family)
 {
-	return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-	    IPPROTO_TCP);
+	return socket(
+	    family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 }
 
 static int
@@ -118,8 +118,8 @@ original_of(int fd, sa_family_t family, struct address *dst)
 
 	memset(&ss, 0, sizeof(ss));
 	if (family == AF_INET6)
-		r = getsockopt(fd, IPPROTO_IPV6, IP6T_SO_ORIGINAL_DST, &ss,
-		    &len);
+		r = getsockopt(
+		    fd, IPPROTO_IPV6, IP6T_SO_ORIGINAL_DST, &ss, &len);
 	else
 		r = getsockopt(fd, IPPROTO_IP, SO_ORIGINAL_DST, &ss, &len);
 	if (r == 0)
@@ -174,8 +174,8 @@ bind_source(int fd, const struct address *source)
 }
 
 int
-origin_dial_socket(const struct address *dst, const struct address *source,
-    uint32_t mark)
+origin_dial_socket(
+    const struct address *dst, const struct address *source, uint32_t mark)
 {
 	int fd;
 
@@ -185,9 +185,8 @@ origin_dial_socket(const struct address *dst, const struct address *source,
 	}
 	if ((fd = tcp_socket(dst->family)) == -1)
 		return -1;
-	if ((mark != 0 &&
-		setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) ==
-		    -1) ||
+	if ((mark != 0 && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark,
+			      sizeof(mark)) == -1) ||
 	    (source != NULL && bind_source(fd, source) == -1))
 		return close_failed(fd);
 	return fd;

@@ -25,7 +25,7 @@
  * non-blocking descriptor, or -1 with errno set; EAFNOSUPPORT and
  * EADDRNOTAVAIL mean that the host does without that family.
  */
-int	origin_listen(sa_family_t family, uint16_t port, bool is_transparent);
+int origin_listen(sa_family_t family, uint16_t port, bool is_transparent);
 
 /*
  * origin_of finds where the client of an accepted connection was going:
@@ -34,7 +34,7 @@ int	origin_listen(sa_family_t family, uint16_t port, bool is_transparent);
  * EDESTADDRREQ means that there is no such place, because the client spoke to
  * the listener itself: refuse it.
  */
-int	origin_of(int fd, bool is_redirected, struct address *dst);
+int origin_of(int fd, bool is_redirected, struct address *dst);
 
 /*
  * origin_dial_socket makes the socket that carries a connection on to dst; the
@@ -44,7 +44,7 @@ int	origin_of(int fd, bool is_redirected, struct address *dst);
  * CAP_NET_RAW or CAP_NET_ADMIN.  Returns a non-blocking descriptor, or -1 with
  * errno set (EAFNOSUPPORT: source and dst are of different families).
  */
-int	origin_dial_socket(const struct address *dst,
-	    const struct address *source, uint32_t mark);
+int origin_dial_socket(
+    const struct address *dst, const struct address *source, uint32_t mark);
 
 #endif

@@ -31,19 +31,18 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
-#include <unistd.h>
 
-#define ROUTE_LOOPBACK	 "lo"
-#define ROUTE_WANTED	 4   /* entries of one family: the route, three rules */
-#define ROUTE_FOUND_MAX	 256 /* past that something is wrong */
-#define ROUTE_REQUEST	 512 /* bytes */
+#define ROUTE_LOOPBACK   "lo"
+#define ROUTE_WANTED     4 /* entries of one family: the route, three rules */
+#define ROUTE_FOUND_MAX  256 /* past that something is wrong */
+#define ROUTE_REQUEST    512 /* bytes */
 #define ROUTE_ANSWER_MAX 32768
 
 /* A rule, or (action FR_ACT_UNSPEC) the route of a table. */
 struct entry {
-	uint8_t	 family;
-	uint8_t	 action; /* FR_ACT_ */
-	bool	 is_from_lo;
+	uint8_t family;
+	uint8_t action; /* FR_ACT_ */
+	bool is_from_lo;
 	uint32_t priority;
 	uint32_t mark;
 	uint32_t table;
@@ -51,16 +50,16 @@ struct entry {
 };
 
 struct found {
-	size_t	     count;
+	size_t count;
 	struct entry entries[ROUTE_FOUND_MAX];
 };
 
 struct route {
 	struct mnl_socket *nl;
-	unsigned int	   sequence;
+	unsigned int sequence;
 };
 
-static const uint8_t families[] = { AF_INET, AF_INET6 };
+static const uint8_t families[] = {AF_INET, AF_INET6};
 
 static bool
 is_route(const struct entry *entry)
@@ -72,9 +71,9 @@ static bool
 entry_equal(const struct entry *a, const struct entry *b)
 {
 	return a->family == b->family && a->action == b->action &&
-	    a->is_from_lo == b->is_from_lo && a->priority == b->priority &&
-	    a->mark == b->mark && a->table == b->table &&
-	    a->target == b->target;
+	       a->is_from_lo == b->is_from_lo && a->priority == b->priority &&
+	       a->mark == b->mark && a->table == b->table &&
+	       a->target == b->target;
 }
 
 static bool
@@ -94,20 +93,20 @@ wanted_of(struct entry wanted[ROUTE_WANTED], uint8_t family, uint32_t mark,
     uint32_t table, uint32_t priority)
 {
 	const struct entry entries[ROUTE_WANTED] = {
-		{ .action = FR_ACT_UNSPEC, .table = table },
-		{ .action = FR_ACT_NOP,
-		    .is_from_lo = true,
-		    .priority = priority + 2,
-		    .mark = mark },
-		{ .action = FR_ACT_GOTO,
-		    .is_from_lo = true,
-		    .priority = priority,
-		    .mark = mark,
-		    .target = priority + 2 },
-		{ .action = FR_ACT_TO_TBL,
-		    .priority = priority + 1,
-		    .mark = mark,
-		    .table = table },
+	    {.action = FR_ACT_UNSPEC, .table = table},
+	    {.action = FR_ACT_NOP,
+		.is_from_lo = true,
+		.priority = priority + 2,
+		.mark = mark},
+	    {.action = FR_ACT_GOTO,
+		.is_from_lo = true,
+		.priority = priority,
+		.mark = mark,
+		.target = priority + 2},
+	    {.action = FR_ACT_TO_TBL,
+		.priority = priority + 1,
+		.mark = mark,
+		.table = table},
 	};
 	size_t i;
 
@@ -130,8 +129,8 @@ route_open(struct route *route)
 	 * Lets the kernel filter a dump by protocol, which matters on a router
 	 * with a million routes.  An old one shows all, and read_entry skips.
 	 */
-	(void)mnl_socket_setsockopt(route->nl, NETLINK_GET_STRICT_CHK, &on,
-	    sizeof(on));
+	(void)mnl_socket_setsockopt(
+	    route->nl, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
 	return mnl_socket_bind(route->nl, 0, MNL_SOCKET_AUTOPID);
 }
 
@@ -161,8 +160,8 @@ route_ask(struct route *route, struct nlmsghdr *nlh, mnl_cb_t each, void *arg)
 		n = mnl_socket_recvfrom(route->nl, buf, sizeof(buf));
 		if (n == -1)
 			return -1;
-		r = mnl_cb_run(buf, (size_t)n, route->sequence, port, each,
-		    arg);
+		r = mnl_cb_run(
+		    buf, (size_t)n, route->sequence, port, each, arg);
 	} while (r > MNL_CB_STOP);
 	return r == MNL_CB_ERROR ? -1 : 0;
 }
@@ -280,10 +279,10 @@ static int
 read_entry(const struct nlmsghdr *nlh, void *arg)
 {
 	struct found *found = arg;
-	struct entry entry = { .action = FR_ACT_UNSPEC };
+	struct entry entry = {.action = FR_ACT_UNSPEC};
 
-	if (nlh->nlmsg_type == RTM_NEWRULE ? !read_rule(nlh, &entry) :
-					     !read_route(nlh, &entry))
+	if (nlh->nlmsg_type == RTM_NEWRULE ? !read_rule(nlh, &entry)
+					   : !read_route(nlh, &entry))
 		return MNL_CB_OK;
 	if (found->count == ROUTE_FOUND_MAX) {
 		errno = EOVERFLOW;
@@ -328,8 +327,8 @@ add_missing(struct route *route, const struct entry *wanted,
 	for (i = 0; i < ROUTE_WANTED; i++) {
 		if (is_among(&wanted[i], found->entries, found->count))
 			continue;
-		*what = is_route(&wanted[i]) ? "adding the route to lo" :
-					       "adding the routing rules";
+		*what = is_route(&wanted[i]) ? "adding the route to lo"
+		                             : "adding the routing rules";
 		if (entry_change(route, &wanted[i], true) == -1)
 			return -1;
 	}
@@ -356,12 +355,12 @@ static bool
 is_absent(uint8_t family)
 {
 	return family == AF_INET6 &&
-	    (errno == EAFNOSUPPORT || errno == EOPNOTSUPP || errno == EACCES);
+	       (errno == EAFNOSUPPORT || errno == EOPNOTSUPP ||
+		   errno == EACCES);
 }
 
 static int
-apply_family(struct route *route, const struct entry *wanted,
-    const char **what)
+apply_family(struct route *route, const struct entry *wanted, const char **what)
 {
 	struct found found;
 

@@ -20,10 +20,10 @@
  * *absent ("IPv6") and skipped, else *absent is NULL.  Returns 0, or -1 with
  * errno set and *what (static) saying what was being done.
  */
-int	route_apply(uint32_t mark, uint32_t table, uint32_t priority,
-	    const char **absent, const char **what);
+int route_apply(uint32_t mark, uint32_t table, uint32_t priority,
+    const char **absent, const char **what);
 
 /* route_remove takes away whatever carries ROUTE_PROTOCOL; as route_apply. */
-int	route_remove(const char **what);
+int route_remove(const char **what);
 
 #endif

@@ -30,8 +30,8 @@
  * Both transactions begin alike: `add` makes the table where there is none, so
  * that `delete` cannot fail.
  */
-#define RULES_CLEAR                                                           \
-	"add table inet postern\n"                                            \
+#define RULES_CLEAR                                                            \
+	"add table inet postern\n"                                             \
 	"delete table inet postern\n"
 
 static int set_error(char error[RULES_ERROR_MAX], const char *, ...)
@@ -52,7 +52,7 @@ static bool
 has_capability(unsigned int capability)
 {
 	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
+	    .version = _LINUX_CAPABILITY_VERSION_3,
 	};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
@@ -87,8 +87,8 @@ check(const struct config *config, uid_t uid, char error[RULES_ERROR_MAX])
 			    "on it",
 			    config->listen_port);
 	if (config->mode == CONFIG_LOCAL)
-		return uid != 0 ? 0 :
-				  set_error(error,
+		return uid != 0 ? 0
+		                : set_error(error,
 				      "the user of postern must not be root");
 	if (config->interface_count == 0)
 		return set_error(error,
@@ -96,11 +96,11 @@ check(const struct config *config, uid_t uid, char error[RULES_ERROR_MAX])
 	for (i = 0; i < config->interface_count; i++) {
 		why = value_interface(config->interfaces[i], name);
 		if (why != NULL)
-			return set_error(error, "%s: %s",
-			    config->interfaces[i], why);
+			return set_error(
+			    error, "%s: %s", config->interfaces[i], why);
 		if (strcmp(config->interfaces[i], "lo") == 0)
-			return set_error(error,
-			    "lo is not an interface to forward from");
+			return set_error(
+			    error, "lo is not an interface to forward from");
 	}
 	return 0;
 }
@@ -171,10 +171,10 @@ write_rules(FILE *out, const char *text, const struct config *config,
 /*
  * Gateway.  Nothing here leans on a process: where no listener stands, tproxy
  * lets the packet go on, to the reset behind it; where the routing is not in
- * place, the kernel forwards no packet that tproxy gave a socket.  `forward` runs
- * first of its hook, lest another table hand an old connection to a flowtable,
- * past which packets meet no rule.  tproxy makes the kernel put fragments
- * together before any of this.
+ * place, the kernel forwards no packet that tproxy gave a socket.  `forward`
+ * runs first of its hook, lest another table hand an old connection to a
+ * flowtable, past which packets meet no rule.  tproxy makes the kernel put
+ * fragments together before any of this.
  */
 static const char gateway_rules[] =
     "	chain prerouting {\n"
@@ -250,7 +250,7 @@ static void
 write_routing(FILE *out, const struct config *config)
 {
 	const uint32_t first = config->route_priority;
-	const char *const families[] = { "-4", "-6" };
+	const char *const families[] = {"-4", "-6"};
 	size_t i;
 
 	fputs("# and this routing:\n", out);
@@ -261,14 +261,13 @@ write_routing(FILE *out, const struct config *config)
 		    families[i], config->route_table, ROUTE_PROTOCOL);
 		fprintf(out,
 		    "#   ip %s rule add pref %" PRIu32
-		    " iif lo fwmark 0x%" PRIx32 "/0x%" PRIx32
-		    " goto %" PRIu32 " protocol %d\n",
+		    " iif lo fwmark 0x%" PRIx32 "/0x%" PRIx32 " goto %" PRIu32
+		    " protocol %d\n",
 		    families[i], first, config->mark, config->mark, first + 2,
 		    ROUTE_PROTOCOL);
 		fprintf(out,
-		    "#   ip %s rule add pref %" PRIu32
-		    " fwmark 0x%" PRIx32 "/0x%" PRIx32
-		    " lookup %" PRIu32 " protocol %d\n",
+		    "#   ip %s rule add pref %" PRIu32 " fwmark 0x%" PRIx32
+		    "/0x%" PRIx32 " lookup %" PRIu32 " protocol %d\n",
 		    families[i], first + 1, config->mark, config->mark,
 		    config->route_table, ROUTE_PROTOCOL);
 		fprintf(out,
@@ -296,8 +295,8 @@ rules_text(const struct config *config, enum config_own own, uid_t uid,
 		return NULL;
 	}
 	fputs(RULES_CLEAR "table inet postern {\n", out);
-	write_rules(out, is_gateway ? gateway_rules : local_rules, config, own,
-	    uid);
+	write_rules(
+	    out, is_gateway ? gateway_rules : local_rules, config, own, uid);
 	fputs("}\n", out);
 	if (is_gateway)
 		write_routing(out, config);
@@ -344,8 +343,8 @@ run_nft(const char *text, char error[RULES_ERROR_MAX])
 	}
 	if (nft_run_cmd_from_buffer(nft, text) != 0) {
 		said = nft_ctx_get_error_buffer(nft);
-		ret = set_error(error, "nftables: %.*s",
-		    (int)strcspn(said, "\n"), said);
+		ret = set_error(
+		    error, "nftables: %.*s", (int)strcspn(said, "\n"), said);
 	}
 out:
 	if (nft != NULL)
@@ -369,11 +368,11 @@ apply_routing(const struct config *config, char error[RULES_ERROR_MAX])
 		    "%s: %s; the rules are in place: what they cover is "
 		    "refused",
 		    what,
-		    errno == EEXIST ? "another has it (see route_table)" :
-				      strerror(errno));
+		    errno == EEXIST ? "another has it (see route_table)"
+				    : strerror(errno));
 	if (absent != NULL)
-		set_error(error, "%s is switched off here, and refused",
-		    absent);
+		set_error(
+		    error, "%s is switched off here, and refused", absent);
 	return 0;
 }
 
@@ -403,7 +402,7 @@ rules_remove(char error[RULES_ERROR_MAX])
 	if (!has_capability(CAP_NET_ADMIN))
 		return set_error(error, "needs CAP_NET_ADMIN: run it as root");
 	if (route_remove(&what) == -1)
-		return set_error(error, "%s: %s; the rules stay in place",
-		    what, strerror(errno));
+		return set_error(error, "%s: %s; the rules stay in place", what,
+		    strerror(errno));
 	return run_nft(RULES_CLEAR, error);
 }

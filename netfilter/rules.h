@@ -27,14 +27,14 @@ enum config_own rules_own(const struct config *);
  * nft's language.  own (not AUTO) and uid are used in local mode only.
  * Returns the text (free it), or NULL with the reason in error.
  */
-char	*rules_text(const struct config *, enum config_own own, uid_t uid,
-	    char error[RULES_ERROR_MAX]);
+char *rules_text(const struct config *, enum config_own own, uid_t uid,
+    char error[RULES_ERROR_MAX]);
 
 /*
  * rules_text_here is rules_text for this host: rules_own, and the id of the
  * configuration's user.  It is what rules_apply loads.
  */
-char	*rules_text_here(const struct config *, char error[RULES_ERROR_MAX]);
+char *rules_text_here(const struct config *, char error[RULES_ERROR_MAX]);
 
 /*
  * rules_apply loads the table in one transaction, then the routing that
@@ -44,13 +44,13 @@ char	*rules_text_here(const struct config *, char error[RULES_ERROR_MAX]);
  * is not, and the host is then closed.  On success error is empty, or tells of
  * an address family that stays closed because the host does without it.
  */
-int	rules_apply(const struct config *, char error[RULES_ERROR_MAX]);
+int rules_apply(const struct config *, char error[RULES_ERROR_MAX]);
 
 /*
  * rules_remove takes away the routing, then the table: the road is open again
  * from then on, and not before.  Nothing to remove is success.  Returns 0, or
  * -1 with the reason in error and the table, if it was there, still in place.
  */
-int	rules_remove(char error[RULES_ERROR_MAX]);
+int rules_remove(char error[RULES_ERROR_MAX]);
 
 #endif

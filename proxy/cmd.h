@@ -11,13 +11,13 @@
 enum cmd_exit {
 	CMD_OK = 0,
 	CMD_FAILED = 1, /* refused, or something went wrong on the way */
-	CMD_USAGE = 2,	/* wrong usage, unreadable input or configuration */
+	CMD_USAGE = 2, /* wrong usage, unreadable input or configuration */
 };
 
-int	cmd_run(int argc, char **argv);
-int	cmd_check(int argc, char **argv);
-int	cmd_rules(int argc, char **argv);
-int	cmd_verify(int argc, char **argv);
-int	cmd_version(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_rules(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
+int cmd_version(int argc, char **argv);
 
 #endif

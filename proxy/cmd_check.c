@@ -63,8 +63,10 @@ print_exceptions(const char *kind, const struct rule *rules, size_t count)
 	struct tm tm;
 	time_t until;
 	char text[32];
+	size_t i;
 
-	for (rule = rules; rule < rules + count; rule++) {
+	for (i = 0; i < count; i++) {
+		rule = &rules[i];
 		if (rule->level == LEVEL_VERIFY)
 			continue;
 		printf("exception: %s \"%s\": %s", kind, rule->name,

@@ -34,9 +34,9 @@
 #include "proxy/config.h"
 #include "proxy/config_file.h"
 
-#define OPTIONS_SHORT	  "c:i:o:"
-#define OPTIONS_MODE	  256 /* what getopt_long returns for --mode */
-#define OPTIONS_TEXT_MAX  4096 /* of all -o together */
+#define OPTIONS_SHORT    "c:i:o:"
+#define OPTIONS_MODE     256 /* what getopt_long returns for --mode */
+#define OPTIONS_TEXT_MAX 4096 /* of all -o together */
 /* clang-format off */
 #define OPTIONS_COMMON						\
 	{"config", required_argument, NULL, 'c'},		\
@@ -56,28 +56,28 @@ struct options {
 	const char *path;
 	const char *mode;
 	const char *interfaces[CONFIG_INTERFACES_MAX];
-	size_t	    interface_count;
-	char	    text[OPTIONS_TEXT_MAX]; /* the -o lines */
+	size_t interface_count;
+	char text[OPTIONS_TEXT_MAX]; /* the -o lines */
 };
 
 enum options_result {
 	OPTIONS_TAKEN, /* it was one of the common options */
 	OPTIONS_OTHER, /* it was not: the command's own business */
-	OPTIONS_BAD,   /* it was, and wrong; said so on stderr */
+	OPTIONS_BAD, /* it was, and wrong; said so on stderr */
 };
 
 /* options_common judges what getopt_long returned, with its optarg. */
-enum options_result options_common(struct options *, int ch,
-	    const char *argument);
+enum options_result
+options_common(struct options *, int ch, const char *argument);
 
 /*
  * options_overrides writes the settings as the lines that config_load takes;
  * the caller frees them.  NULL: ENOMEM.
  */
-char	*options_overrides(const struct options *);
+char *options_overrides(const struct options *);
 
 /* options_load is config_load with these options; may be called again. */
-struct config *options_load(const struct options *,
-	    char error[CONFIG_ERROR_MAX]);
+struct config *
+options_load(const struct options *, char error[CONFIG_ERROR_MAX]);
 
 #endif

@@ -22,8 +22,7 @@ static const char help[] =
     "  apply     close the road: seize connections for postern, refuse what\n"
     "            it does not take; again and again with the same result\n"
     "  remove    open the road: take rules and routing away\n"
-    "\n" OPTIONS_HELP
-    "      --help              this text\n"
+    "\n" OPTIONS_HELP "      --help              this text\n"
     "\n"
     "Ends with 0 when it was done, 1 when it could not be, 2 when the command\n"
     "line or the configuration is wrong.  apply and remove need "
@@ -99,25 +98,25 @@ static const struct verb {
 	const char *name;
 	enum cmd_exit (*run)(const struct options *);
 } verbs[] = {
-	{ "show", show },
-	{ "apply", apply },
-	{ "remove", remove_all },
+    {"show", show},
+    {"apply", apply},
+    {"remove", remove_all},
 };
 
 int
 cmd_rules(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		OPTIONS_COMMON,
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	    OPTIONS_COMMON,
+	    {"help", no_argument, NULL, 'h'},
+	    {NULL, 0, NULL, 0},
 	};
-	struct options options = { 0 };
+	struct options options = {0};
 	size_t i;
 	int ch;
 
-	while ((ch = getopt_long(argc, argv, OPTIONS_SHORT "h", longs,
-		    NULL)) != -1) {
+	while ((ch = getopt_long(argc, argv, OPTIONS_SHORT "h", longs, NULL)) !=
+	       -1) {
 		switch (options_common(&options, ch, optarg)) {
 		case OPTIONS_TAKEN:
 			continue;
@@ -134,7 +133,7 @@ cmd_rules(int argc, char **argv)
 		return CMD_USAGE;
 	}
 	for (i = 0; optind == argc - 1 && i < sizeof(verbs) / sizeof(verbs[0]);
-	    i++)
+	     i++)
 		if (strcmp(argv[optind], verbs[i].name) == 0)
 			return verbs[i].run(&options);
 	fputs(usage, stderr);

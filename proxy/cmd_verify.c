@@ -25,10 +25,10 @@
 #include "proxy/cmd.h"
 #include "proxy/config.h"
 
-#define TRUST_PATH	"/etc/ssl/certs/ca-certificates.crt"
-#define CHAIN_BYTES_READ (1024 * 1024) /* text around the blocks included */
-#define READ_FIRST	65536
-#define PIN_PREFIX	"sha256:"
+#define TRUST_PATH       "/etc/ssl/certs/ca-certificates.crt"
+#define CHAIN_BYTES_READ (1024UL * 1024) /* text around the blocks included */
+#define READ_FIRST       65536
+#define PIN_PREFIX       "sha256:"
 
 static const char usage[] =
     "usage: postern verify --chain FILE [--trust FILE] --name NAME...\n"
@@ -55,14 +55,14 @@ static const char help[] =
     "that cannot be read.\n";
 
 struct arguments {
-	const char    *chain;
-	const char    *trust; /* NULL: the default */
-	const char    *names[CONFIG_NAMES_MAX];
-	size_t	       name_count;
+	const char *chain;
+	const char *trust; /* NULL: the default */
+	const char *names[CONFIG_NAMES_MAX];
+	size_t name_count;
 	struct address address; /* AF_UNSPEC: none */
-	uint8_t	       pins[CONFIG_PINS_MAX][32];
-	size_t	       pin_count;
-	int64_t	       at;
+	uint8_t pins[CONFIG_PINS_MAX][32];
+	size_t pin_count;
+	int64_t at;
 };
 
 static int
@@ -73,8 +73,7 @@ complain(const char *option, const char *value, const char *why)
 }
 
 static int
-set_address(struct arguments *arguments, const char *option,
-    const char *value)
+set_address(struct arguments *arguments, const char *option, const char *value)
 {
 	if (arguments->address.family != AF_UNSPEC)
 		return complain(option, value, "only one address can be asked");
@@ -91,8 +90,8 @@ add_name(struct arguments *arguments, const char *value)
 	if (address_from_text(&ignored, value) == 0)
 		return set_address(arguments, "--name", value);
 	if (!name_is_host(value))
-		return complain("--name", value,
-		    "is neither a host name nor an address");
+		return complain(
+		    "--name", value, "is neither a host name nor an address");
 	if (arguments->name_count == CONFIG_NAMES_MAX)
 		return complain("--name", value, "too many names");
 	arguments->names[arguments->name_count++] = value;
@@ -147,8 +146,14 @@ set_time(struct arguments *arguments, const char *value)
 	return 0;
 }
 
-enum { OPTION_CHAIN = 256, OPTION_TRUST, OPTION_NAME, OPTION_IP, OPTION_PIN,
-	OPTION_AT };
+enum {
+	OPTION_CHAIN = 256,
+	OPTION_TRUST,
+	OPTION_NAME,
+	OPTION_IP,
+	OPTION_PIN,
+	OPTION_AT
+};
 
 static int
 set_option(struct arguments *arguments, int option)
@@ -178,14 +183,14 @@ static int
 arguments_read(struct arguments *arguments, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"chain", required_argument, NULL, OPTION_CHAIN},
-		{"trust", required_argument, NULL, OPTION_TRUST},
-		{"name", required_argument, NULL, OPTION_NAME},
-		{"ip", required_argument, NULL, OPTION_IP},
-		{"pin", required_argument, NULL, OPTION_PIN},
-		{"at", required_argument, NULL, OPTION_AT},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+	    {"chain", required_argument, NULL, OPTION_CHAIN},
+	    {"trust", required_argument, NULL, OPTION_TRUST},
+	    {"name", required_argument, NULL, OPTION_NAME},
+	    {"ip", required_argument, NULL, OPTION_IP},
+	    {"pin", required_argument, NULL, OPTION_PIN},
+	    {"at", required_argument, NULL, OPTION_AT},
+	    {"help", no_argument, NULL, 'h'},
+	    {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -270,7 +275,7 @@ read_chain(const char *path)
 		    path);
 	else if (chain == NULL && errno == E2BIG)
 		fprintf(stderr,
-		    "postern: %s: more than %d certificates or %d bytes\n",
+		    "postern: %s: more than %d certificates or %lu bytes\n",
 		    path, CHAIN_CERTS_MAX, CHAIN_BYTES_MAX);
 	else if (chain == NULL)
 		fprintf(stderr, "postern: %s: %s\n", path, strerror(errno));
@@ -314,12 +319,12 @@ judge(const struct arguments *arguments, const struct chain *chain,
     const struct store *trust)
 {
 	struct verify_request request = {
-		.trust = trust,
-		.names = arguments->names,
-		.name_count = arguments->name_count,
-		.pins = arguments->pins,
-		.pin_count = arguments->pin_count,
-		.at = arguments->at,
+	    .trust = trust,
+	    .names = arguments->names,
+	    .name_count = arguments->name_count,
+	    .pins = arguments->pins,
+	    .pin_count = arguments->pin_count,
+	    .at = arguments->at,
 	};
 	struct verify_report report;
 
@@ -353,12 +358,12 @@ cmd_verify(int argc, char **argv)
 		return CMD_OK;
 	}
 	is_pin_alone = arguments.trust == NULL && arguments.name_count == 0 &&
-	    arguments.address.family == AF_UNSPEC;
+	               arguments.address.family == AF_UNSPEC;
 	if ((chain = read_chain(arguments.chain)) == NULL)
 		goto out;
 	if (!is_pin_alone &&
-	    (trust = read_store(arguments.trust != NULL ? arguments.trust :
-							  TRUST_PATH)) == NULL)
+	    (trust = read_store(arguments.trust != NULL ? arguments.trust
+							: TRUST_PATH)) == NULL)
 		goto out;
 	result = judge(&arguments, chain, trust);
 out:

@@ -21,7 +21,7 @@ struct config;
  * the file is, or NULL.  Returns the settings (config_free), or NULL with a
  * message for the operator in error.
  */
-struct config *config_load(const char *path, const char *overrides,
-	    char error[CONFIG_ERROR_MAX]);
+struct config *config_load(
+    const char *path, const char *overrides, char error[CONFIG_ERROR_MAX]);
 
 #endif

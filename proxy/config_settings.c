@@ -44,9 +44,9 @@ const struct setting settings_config[] = {
 	    .max = UINT32_MAX},
 	{.path = "route_table", .type = SETTING_NUMBER, AT(route_table),
 	    .min = 1, .max = UINT32_MAX},
-	/* Behind the rule for local addresses, before the main table's. */
+	/* Three in a row, between the rules of the local and main tables. */
 	{.path = "route_priority", .type = SETTING_NUMBER, AT(route_priority),
-	    .min = 1, .max = 32765},
+	    .min = 1, .max = 32763},
 	{.path = "manage_rules", .type = SETTING_BOOL, AT(manage_rules)},
 	{.path = "keep_rules", .type = SETTING_BOOL, AT(keep_rules)},
 	{.path = "workers", .type = SETTING_NUMBER, AT(workers),
@@ -93,6 +93,9 @@ const struct setting settings_config[] = {
 	{.path = "log.verbose", .type = SETTING_BOOL, AT(log.verbose)},
 	{.path = NULL},
 };
+
+_Static_assert(sizeof(settings_config) <=
+    (SETTINGS_MAX + 1) * sizeof(settings_config[0]), "SETTINGS_MAX rows");
 
 #define RULE_SETTINGS							\
 	{.path = "names", .type = SETTING_STRINGS, RULE_AT(names),	\

@@ -15,28 +15,28 @@
 #include "proxy/config_value.h"
 
 enum setting_type {
-	SETTING_BOOL,	   /* bool; with words: the second one is true */
-	SETTING_WORD,	   /* an enum: the index among words */
-	SETTING_PORT,	   /* uint16_t */
-	SETTING_NUMBER,	   /* uint32_t */
-	SETTING_SECONDS,   /* uint32_t */
-	SETTING_UNTIL,	   /* int64_t */
-	SETTING_STRING,	   /* char *, owned; may be NULL */
-	SETTING_STRINGS,   /* char **, owned, and a count */
-	SETTING_PORTS,	   /* an array of uint16_t, and a count */
+	SETTING_BOOL, /* bool; with words: the second one is true */
+	SETTING_WORD, /* an enum: the index among words */
+	SETTING_PORT, /* uint16_t */
+	SETTING_NUMBER, /* uint32_t */
+	SETTING_SECONDS, /* uint32_t */
+	SETTING_UNTIL, /* int64_t */
+	SETTING_STRING, /* char *, owned; may be NULL */
+	SETTING_STRINGS, /* char **, owned, and a count */
+	SETTING_PORTS, /* an array of uint16_t, and a count */
 	SETTING_ADDRESSES, /* an array of struct address, and a count */
-	SETTING_PINS,	   /* uint8_t (*)[32], owned, and a count */
+	SETTING_PINS, /* uint8_t (*)[32], owned, and a count */
 };
 
 struct setting {
-	const char	 *path; /* "section.name", or "name"; NULL: the end */
+	const char *path; /* "section.name", or "name"; NULL: the end */
 	enum setting_type type;
-	size_t		  offset;
-	size_t		  count_offset; /* lists: of their size_t */
-	uint32_t	  min;		/* numbers: the smallest */
-	uint32_t	  max;		/* the largest; lists: most elements */
+	size_t offset;
+	size_t count_offset; /* lists: of their size_t */
+	uint32_t min; /* numbers: the smallest */
+	uint32_t max; /* the largest; lists: most elements */
 	const char *const *words;
-	value_check	 *check; /* strings, and strings of a list */
+	value_check *check; /* strings, and strings of a list */
 };
 
 /* Rows of one table, its end not counted. */

@@ -115,6 +115,16 @@ ucl_node_free(struct ucl_node *node)
 	}
 }
 
+size_t
+ucl_node_count(const struct ucl_node *node)
+{
+	size_t count = 0;
+
+	for (; node != NULL; node = node->next)
+		count++;
+	return count;
+}
+
 /* Comments nest, as UCL has it. */
 static int
 comment_skip(struct parser *p)

@@ -20,14 +20,14 @@ enum ucl_type {
 	UCL_OBJECT,
 	UCL_ARRAY,
 	UCL_STRING, /* quoted, or a <<HERE document */
-	UCL_WORD,   /* without quotes: a word, a number, true, false */
+	UCL_WORD, /* without quotes: a word, a number, true, false */
 };
 
 struct ucl_node {
-	enum ucl_type	 type;
-	char		*key;	/* owned; NULL in an array, and at the top */
-	char		*text;	/* owned; strings and words: the value */
-	unsigned int	 line;	/* of the key; in an array, of the value */
+	enum ucl_type type;
+	char *key; /* owned; NULL in an array, and at the top */
+	char *text; /* owned; strings and words: the value */
+	unsigned int line; /* of the key; in an array, of the value */
 	struct ucl_node *first; /* owned; what an object or array holds */
 	struct ucl_node *last;
 	struct ucl_node *next;
@@ -39,7 +39,9 @@ struct ucl_node {
  * says why, and *line where.
  */
 struct ucl_node *ucl_parse(const char *text, size_t len, unsigned int *line,
-	    char error[UCL_ERROR_MAX]);
-void	ucl_node_free(struct ucl_node *);
+    char error[UCL_ERROR_MAX]);
+void ucl_node_free(struct ucl_node *);
+/* This node and those after it. */
+size_t ucl_node_count(const struct ucl_node *);
 
 #endif

@@ -22,13 +22,13 @@
  */
 typedef const char *value_check(const char *text, char out[CONFIG_TEXT_MAX]);
 
-value_check value_host;	     /* "mx.example.org": A-labels */
-value_check value_domain;    /* "example.org", "*.example.org" */
-value_check value_match;     /* an address, a prefix or a host name */
+value_check value_host; /* "mx.example.org": A-labels */
+value_check value_domain; /* "example.org", "*.example.org" */
+value_check value_match; /* an address, a prefix or a host name */
 value_check value_interface; /* "lan0" */
-value_check value_path;	     /* "/absolute" */
-value_check value_user;	     /* "postern" */
-value_check value_label;     /* of a server block: printable ASCII */
+value_check value_path; /* "/absolute" */
+value_check value_user; /* "postern" */
+value_check value_label; /* of a server block: printable ASCII */
 
 /* Readers: NULL, or a static text saying what is wrong. */
 const char *value_bool(const char *text, bool *out);

@@ -189,25 +189,16 @@ on_policy_ended(void *arg, struct process *policy, bool will_restart)
 		parent_go_on_stopping(parent);
 }
 
-static void
-on_sessions(void *arg, struct process *process)
-{
-	(void)process;
-	parent_tell_status(arg);
-}
-
 static const struct process_hooks relay_hooks = {
 	.started = on_relay_started,
 	.ready = on_ready,
 	.ended = on_relay_ended,
-	.sessions = on_sessions,
 };
 
 static const struct process_hooks policy_hooks = {
 	.started = on_policy_started,
 	.ready = on_ready,
 	.ended = on_policy_ended,
-	.sessions = on_sessions,
 };
 
 struct process *

@@ -83,7 +83,6 @@ on_status(void *arg, struct ipc_channel *control, struct ipc_reader *reader)
 	if (ipc_end(reader) == -1)
 		return -1;
 	process->sessions = sessions;
-	process->hooks->sessions(process->arg, process);
 	return 0;
 }
 
@@ -209,11 +208,12 @@ kill_child(struct process *process, const char *why)
 	process->state = PROCESS_IS_KILLED;
 	strlcpy(process->why, why, sizeof(process->why));
 	evtimer_del(process->timer);
-	ipc_channel_free(process->control);
-	process->control = NULL;
 	process->sessions = 0;
+	/* First of all: at the end of its channel it would end by itself. */
 	if (kill(process->pid, SIGKILL) == -1)
 		log_warn("%s[%d]: kill", process->name, (int)process->pid);
+	ipc_channel_free(process->control);
+	process->control = NULL;
 }
 
 static int

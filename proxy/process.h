@@ -44,8 +44,6 @@ struct process_hooks {
 	 * back-off.  The process may be freed here.
 	 */
 	void (*ended)(void *arg, struct process *, bool will_restart);
-	/* The number of sessions changed; see process_sessions. */
-	void (*sessions)(void *arg, struct process *);
 };
 
 /*

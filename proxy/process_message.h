@@ -68,8 +68,8 @@ enum process_message {
 	/* Child to parent, once: nothing is left, about to exit 0. */
 	PROCESS_DRAINED,
 	/*
-	 * Relay to parent: u32 sessions open.  When that changes, at most once
-	 * a second; shown in the service manager's status line.
+	 * Relay to parent: u32 sessions open, for the service manager's status
+	 * line.  When that changes, at most once a second.
 	 */
 	PROCESS_STATUS,
 };

@@ -77,8 +77,8 @@ address_from_sockaddr(struct address *address, const struct sockaddr *sa)
 }
 
 socklen_t
-address_to_sockaddr(const struct address *address,
-    struct sockaddr_storage *storage)
+address_to_sockaddr(
+    const struct address *address, struct sockaddr_storage *storage)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)storage;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)storage;
@@ -177,8 +177,8 @@ address_ip_text(const struct address *address, char out[ADDRESS_TEXT_MAX])
 	/* A number: names of interfaces cannot be looked up in the jail. */
 	if (address->scope != 0) {
 		len = strlen(out);
-		snprintf(out + len, ADDRESS_TEXT_MAX - len, "%%%u",
-		    address->scope);
+		snprintf(
+		    out + len, ADDRESS_TEXT_MAX - len, "%%%u", address->scope);
 	}
 	return out;
 }
@@ -200,14 +200,14 @@ bool
 address_equal(const struct address *a, const struct address *b)
 {
 	return address_ip_equal(a, b) && a->port == b->port &&
-	    a->scope == b->scope;
+	       a->scope == b->scope;
 }
 
 bool
 address_ip_equal(const struct address *a, const struct address *b)
 {
 	return a->family == b->family &&
-	    memcmp(a->ip, b->ip, address_ip_len(a)) == 0;
+	       memcmp(a->ip, b->ip, address_ip_len(a)) == 0;
 }
 
 /* The bits of byte i that a prefix of this length covers. */

@@ -62,7 +62,7 @@ grow(struct buf *buf, size_t need)
 		cap = buf->max;
 	if ((base = malloc(cap > 0 ? cap : 1)) == NULL)
 		return -1;
-	if (buf->len > 0)
+	if (buf->base != NULL)
 		memcpy(base, buf->base + buf->start, buf->len);
 	free(buf->base);
 	buf->base = base;

@@ -23,33 +23,34 @@
 
 #include "proxy/base/log.h"
 
-#define HEADER_LEN	8
-#define PEER_MAX	64 /* characters of a peer's name in the log */
-#define BATCH_MAX	64 /* messages a turn, so that others get theirs */
+#define HEADER_LEN 8
+#define PEER_MAX   64 /* characters of a peer's name in the log */
+#define BATCH_MAX  64 /* messages a turn, so that others get theirs */
 
 /* A message that waits for room in the socket. */
 struct waiting {
-	TAILQ_ENTRY(waiting) link;
-	size_t	fd_count;
-	int	fds[IPC_FDS_MAX]; /* owned */
-	size_t	len;
-	uint8_t	packet[];
+	STAILQ_ENTRY(waiting) link;
+	size_t fd_count;
+	int fds[IPC_FDS_MAX]; /* owned */
+	size_t len;
+	uint8_t packet[];
 };
+STAILQ_HEAD(waiting_queue, waiting);
 
 struct ipc_channel {
-	int fd;			/* owned */
+	int fd; /* owned */
 	char peer[PEER_MAX];
 	const struct ipc_row *rows; /* borrowed */
-	bool *is_used;		/* owned; of each row, for `once` */
+	bool *is_used; /* owned; of each row, for `once` */
 	void (*closed)(void *, struct ipc_channel *, const char *);
-	void *arg;		/* borrowed */
-	struct event *readable;	/* owned, as are the next two */
+	void *arg; /* borrowed */
+	struct event *readable; /* owned, as are the next two */
 	struct event *writable;
-	struct event *failed;	/* calls closed, from the loop */
-	const char *why;	/* static; not NULL: the channel has failed */
+	struct event *failed; /* calls closed, from the loop */
+	const char *why; /* static; not NULL: the channel has failed */
 	bool is_in_handler;
-	bool is_freed;		/* in a handler: memory goes when it returns */
-	TAILQ_HEAD(, waiting) queue;
+	bool is_freed; /* in a handler: memory goes when it returns */
+	struct waiting_queue queue;
 	size_t queue_len;
 };
 
@@ -258,16 +259,20 @@ ipc_get_fd(struct ipc_reader *reader)
 int
 ipc_end(const struct ipc_reader *reader)
 {
-	return !reader->is_bad && reader->pos == reader->len &&
-	    reader->fd_pos == reader->fd_count ? 0 : -1;
+	if (reader->is_bad || reader->pos != reader->len ||
+	    reader->fd_pos != reader->fd_count)
+		return -1;
+	return 0;
 }
 
 /* The queue. */
 
 static void
-waiting_free(struct ipc_channel *channel, struct waiting *waiting)
+queue_pop(struct ipc_channel *channel)
 {
-	TAILQ_REMOVE(&channel->queue, waiting, link);
+	struct waiting *waiting = STAILQ_FIRST(&channel->queue);
+
+	STAILQ_REMOVE_HEAD(&channel->queue, link);
 	channel->queue_len--;
 	close_fds(waiting->fds, waiting->fd_count);
 	free(waiting);
@@ -276,10 +281,8 @@ waiting_free(struct ipc_channel *channel, struct waiting *waiting)
 static void
 queue_clear(struct ipc_channel *channel)
 {
-	struct waiting *waiting;
-
-	while ((waiting = TAILQ_FIRST(&channel->queue)) != NULL)
-		waiting_free(channel, waiting);
+	while (!STAILQ_EMPTY(&channel->queue))
+		queue_pop(channel);
 }
 
 /*
@@ -318,7 +321,7 @@ transmit(int fd, struct iovec *iov, size_t iov_count, const int *fds,
 		struct cmsghdr align;
 		uint8_t bytes[CMSG_SPACE(sizeof(int) * IPC_FDS_MAX)];
 	} control;
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = iov_count };
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = iov_count};
 	struct cmsghdr *cmsg;
 	ssize_t n;
 
@@ -341,7 +344,7 @@ transmit(int fd, struct iovec *iov, size_t iov_count, const int *fds,
 static int
 transmit_waiting(int fd, struct waiting *waiting)
 {
-	struct iovec iov = { waiting->packet, waiting->len };
+	struct iovec iov = {waiting->packet, waiting->len};
 
 	return transmit(fd, &iov, 1, waiting->fds, waiting->fd_count);
 }
@@ -355,11 +358,11 @@ on_writable(evutil_socket_t fd, short events, void *arg)
 
 	(void)events;
 	for (i = 0; i < BATCH_MAX; i++) {
-		if ((waiting = TAILQ_FIRST(&channel->queue)) == NULL)
+		if ((waiting = STAILQ_FIRST(&channel->queue)) == NULL)
 			return;
 		if (transmit_waiting(fd, waiting) == -1)
 			break;
-		waiting_free(channel, waiting);
+		queue_pop(channel);
 	}
 	if (i < BATCH_MAX && (errno == EPIPE || errno == ECONNRESET)) {
 		/* The peer's last words are read before its end is told. */
@@ -367,7 +370,7 @@ on_writable(evutil_socket_t fd, short events, void *arg)
 		return;
 	}
 	if ((i < BATCH_MAX && errno != EAGAIN) ||
-	    (!TAILQ_EMPTY(&channel->queue) &&
+	    (!STAILQ_EMPTY(&channel->queue) &&
 		event_add(channel->writable, NULL) == -1)) {
 		log_warn("%s: a message could not be sent", channel->peer);
 		fail(channel, "a message could not be sent");
@@ -390,8 +393,8 @@ enqueue(struct ipc_channel *channel, const struct ipc_message *message,
 		return -1;
 	waiting->fd_count = 0;
 	while (waiting->fd_count < message->fd_count) {
-		int fd = fcntl(message->fds[waiting->fd_count],
-		    F_DUPFD_CLOEXEC, 0);
+		int fd = fcntl(
+		    message->fds[waiting->fd_count], F_DUPFD_CLOEXEC, 0);
 
 		if (fd == -1)
 			goto out;
@@ -404,7 +407,7 @@ enqueue(struct ipc_channel *channel, const struct ipc_message *message,
 	waiting->len = len;
 	memcpy(waiting->packet, header, HEADER_LEN);
 	memcpy(waiting->packet + HEADER_LEN, message->data, message->len);
-	TAILQ_INSERT_TAIL(&channel->queue, waiting, link);
+	STAILQ_INSERT_TAIL(&channel->queue, waiting, link);
 	channel->queue_len++;
 	return 0;
 out:
@@ -420,8 +423,8 @@ ipc_send(struct ipc_channel *channel, const struct ipc_message *message)
 {
 	uint8_t header[HEADER_LEN];
 	struct iovec iov[2] = {
-		{ header, sizeof(header) },
-		{ (void *)(uintptr_t)message->data, message->len },
+	    {header, sizeof(header)},
+	    {(void *)message->data, message->len},
 	};
 
 	if (message->is_bad) {
@@ -435,10 +438,9 @@ ipc_send(struct ipc_channel *channel, const struct ipc_message *message)
 	store(header, message->type, 2);
 	store(header + 2, HEADER_LEN + message->len, 2);
 	store(header + 4, message->id, 4);
-	if (!TAILQ_EMPTY(&channel->queue))
+	if (!STAILQ_EMPTY(&channel->queue))
 		return enqueue(channel, message, header);
-	if (transmit(channel->fd, iov, 2, message->fds, message->fd_count) ==
-	    0)
+	if (transmit(channel->fd, iov, 2, message->fds, message->fd_count) == 0)
 		return 0;
 	return errno == EAGAIN ? enqueue(channel, message, header) : -1;
 }
@@ -519,10 +521,12 @@ receive(struct ipc_channel *channel)
 		struct cmsghdr align;
 		uint8_t bytes[CMSG_SPACE(sizeof(int) * IPC_FDS_MAX)];
 	} control;
-	struct iovec iov = { packet, sizeof(packet) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control) };
-	struct ipc_reader reader = { 0 };
+	struct iovec iov = {packet, sizeof(packet)};
+	struct msghdr msg = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
+	struct ipc_reader reader = {0};
 	ssize_t n;
 	int fds_ret;
 
@@ -541,10 +545,10 @@ receive(struct ipc_channel *channel)
 	if (n == 0)
 		fail(channel, "closed by the peer");
 	else if (fds_ret == -1 ||
-	    (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
-	    read_header(&reader, packet, (size_t)n) == -1) {
-		log_warnx("%s: a truncated or malformed message",
-		    channel->peer);
+		 (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
+		 read_header(&reader, packet, (size_t)n) == -1) {
+		log_warnx(
+		    "%s: a truncated or malformed message", channel->peer);
 		fail(channel, "a truncated or malformed message");
 	} else
 		dispatch(channel, &reader);
@@ -604,7 +608,7 @@ ipc_channel_new(struct event_base *base, int fd, const char *peer,
 	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
 	    (channel = calloc(1, sizeof(*channel))) == NULL)
 		return NULL;
-	TAILQ_INIT(&channel->queue);
+	STAILQ_INIT(&channel->queue);
 	channel->fd = fd;
 	strlcpy(channel->peer, peer, sizeof(channel->peer));
 	channel->rows = rows;
@@ -612,10 +616,9 @@ ipc_channel_new(struct event_base *base, int fd, const char *peer,
 	channel->arg = arg;
 	/* One more, so that an empty table is no special case. */
 	channel->is_used = calloc(row_count(rows) + 1, sizeof(bool));
-	channel->readable = event_new(base, fd, EV_READ | EV_PERSIST,
-	    on_readable, channel);
-	channel->writable = event_new(base, fd, EV_WRITE, on_writable,
-	    channel);
+	channel->readable = event_new(
+	    base, fd, EV_READ | EV_PERSIST, on_readable, channel);
+	channel->writable = event_new(base, fd, EV_WRITE, on_writable, channel);
 	channel->failed = event_new(base, -1, 0, on_failed, channel);
 	if (channel->is_used == NULL || channel->readable == NULL ||
 	    channel->writable == NULL || channel->failed == NULL ||

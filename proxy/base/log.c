@@ -24,11 +24,11 @@
 
 #include "proxy/base/clock.h"
 
-#define PROGRAM_MAX	48  /* characters of the program's name in a line */
-#define PREFIX_MAX	128 /* "<6>", time, name, process id */
-#define TRAILER_MAX	24  /* truncated=yes, quotes and braces */
-#define TIME_MAX	32
-#define ESCAPE_MAX	8   /* one byte's longest form, with its NUL */
+#define PROGRAM_MAX 48 /* characters of the program's name in a line */
+#define PREFIX_MAX  128 /* "<6>", time, name, process id */
+#define TRAILER_MAX 24 /* truncated=yes, quotes and braces */
+#define TIME_MAX    32
+#define ESCAPE_MAX  8 /* one byte's longest form, with its NUL */
 
 static struct {
 	const char *program; /* borrowed */
@@ -36,7 +36,7 @@ static struct {
 	bool is_syslog;
 	bool is_journal; /* stderr leads there: "<N>", and it has the time */
 	bool is_verbose;
-} state = { .program = "postern" };
+} state = {.program = "postern"};
 
 /* A line in the making: a piece fits whole or ends it. */
 struct sink {
@@ -63,8 +63,7 @@ sink_puts(struct sink *sink, const char *piece)
 	sink_put(sink, piece, strlen(piece));
 }
 
-static void
-sink_printf(struct sink *sink, const char *format, ...)
+static void sink_printf(struct sink *sink, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* For what is short by its nature. */
@@ -97,8 +96,8 @@ sink_put_hex(struct sink *sink, uint8_t c)
 
 /* special: the printable characters that get a backslash. */
 static void
-sink_put_text(struct sink *sink, const uint8_t *data, size_t len,
-    const char *special)
+sink_put_text(
+    struct sink *sink, const uint8_t *data, size_t len, const char *special)
 {
 	char escaped[2] = "\\";
 	size_t i;
@@ -123,14 +122,14 @@ utf8_len(const uint8_t *data, size_t len)
 		uint8_t first_min, first_max, second_min, second_max;
 		uint8_t len;
 	} forms[] = {
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	    {0xc2, 0xdf, 0x80, 0xbf, 2},
+	    {0xe0, 0xe0, 0xa0, 0xbf, 3},
+	    {0xe1, 0xec, 0x80, 0xbf, 3},
+	    {0xed, 0xed, 0x80, 0x9f, 3},
+	    {0xee, 0xef, 0x80, 0xbf, 3},
+	    {0xf0, 0xf0, 0x90, 0xbf, 4},
+	    {0xf1, 0xf3, 0x80, 0xbf, 4},
+	    {0xf4, 0xf4, 0x80, 0x8f, 4},
 	};
 	size_t i, j;
 
@@ -157,28 +156,36 @@ is_c1_control(const uint8_t *data, size_t len)
 }
 
 static void
-sink_put_json(struct sink *sink, const uint8_t *data, size_t len)
+sink_put_unicode(struct sink *sink, uint8_t c)
 {
 	char piece[ESCAPE_MAX];
+
+	snprintf(piece, sizeof(piece), "\\u%04x", c);
+	sink_puts(sink, piece);
+}
+
+static void
+sink_put_json(struct sink *sink, const uint8_t *data, size_t len)
+{
+	char escaped[2] = "\\";
 	size_t i, n;
 
-	for (i = 0; i < len && !sink->is_full; i += n == 0 ? 1 : n) {
+	for (i = 0; i < len && !sink->is_full; i += n) {
+		escaped[1] = (char)data[i];
 		n = utf8_len(data + i, len - i);
-		if (n == 0)
+		if (n == 0) {
 			sink_puts(sink, "\\ufffd");
-		else if (is_c1_control(data + i, n)) {
-			snprintf(piece, sizeof(piece), "\\u%04x", data[i + 1]);
-			sink_puts(sink, piece);
-		} else if (n > 1)
+			n = 1;
+		} else if (is_c1_control(data + i, n))
+			sink_put_unicode(sink, data[i + 1]);
+		else if (n > 1)
 			sink_put(sink, (const char *)data + i, n);
-		else if (!is_printable(data[i])) {
-			snprintf(piece, sizeof(piece), "\\u%04x", data[i]);
-			sink_puts(sink, piece);
-		} else {
-			if (data[i] == '"' || data[i] == '\\')
-				sink_put(sink, "\\", 1);
-			sink_put(sink, (const char *)data + i, 1);
-		}
+		else if (!is_printable(data[i]))
+			sink_put_unicode(sink, data[i]);
+		else if (data[i] == '"' || data[i] == '\\')
+			sink_put(sink, escaped, 2);
+		else
+			sink_put(sink, escaped + 1, 1);
 	}
 }
 
@@ -217,7 +224,7 @@ emit(int priority, enum log_format format, const char *text, size_t len)
 {
 	char line[LOG_LINE_MAX];
 	char now[TIME_MAX];
-	struct sink sink = { .text = line, .max = sizeof(line) - 1 };
+	struct sink sink = {.text = line, .max = sizeof(line) - 1};
 
 	if (state.is_syslog) {
 		syslog(priority, "%.*s", (int)len, text);
@@ -255,15 +262,14 @@ message(int priority, int error, const char *format, va_list ap)
 {
 	char raw[LOG_LINE_MAX];
 	char text[LOG_LINE_MAX];
-	struct sink sink = { .text = text,
-		.max = sizeof(text) - PREFIX_MAX - TRAILER_MAX };
+	struct sink sink = {
+	    .text = text, .max = sizeof(text) - PREFIX_MAX - TRAILER_MAX};
 	size_t len;
 
 	vsnprintf(raw, sizeof(raw), format, ap);
 	len = strlen(raw);
 	if (error != 0)
-		snprintf(raw + len, sizeof(raw) - len, ": %s",
-		    strerror(error));
+		snprintf(raw + len, sizeof(raw) - len, ": %s", strerror(error));
 	len = strlen(raw);
 	if (state.format == LOG_FORMAT_TEXT) {
 		sink_put_text(&sink, (const uint8_t *)raw, len, "");
@@ -272,8 +278,10 @@ message(int priority, int error, const char *format, va_list ap)
 		sink_printf(&sink, ",\"level\":\"%s\",\"message\":\"",
 		    level_word(priority));
 		sink_put_json(&sink, (const uint8_t *)raw, len);
-		memcpy(text + sink.len, "\"}", 2);
-		sink.len += 2;
+		/* Cut or not, it ends as an object does. */
+		sink.is_full = false;
+		sink.max += TRAILER_MAX;
+		sink_puts(&sink, "\"}");
 	}
 	emit(priority, state.format, text, sink.len);
 }
@@ -297,13 +305,12 @@ stderr_is_journal(void)
 static bool
 syslog_is_there(void)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX,
-		.sun_path = _PATH_LOG };
+	struct sockaddr_un sun = {.sun_family = AF_UNIX, .sun_path = _PATH_LOG};
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	bool is_there;
 
 	is_there = fd != -1 &&
-	    connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0;
+	           connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0;
 	if (fd != -1)
 		close(fd);
 	return is_there;
@@ -412,8 +419,9 @@ fatalx(const char *format, ...)
 static struct sink
 record_sink(struct log_record *record)
 {
-	return (struct sink) { .text = record->text, .len = record->len,
-		.max = sizeof(record->text) - PREFIX_MAX - TRAILER_MAX };
+	return (struct sink){.text = record->text,
+	    .len = record->len,
+	    .max = sizeof(record->text) - PREFIX_MAX - TRAILER_MAX};
 }
 
 /* A field that does not fit hides itself only, not those after it. */
@@ -451,15 +459,14 @@ needs_quotes(const uint8_t *data, size_t len)
 	size_t i;
 
 	for (i = 0; i < len; i++)
-		if (!is_printable(data[i]) ||
-		    strchr(" \"=\\", data[i]) != NULL)
+		if (!is_printable(data[i]) || strchr(" \"=\\", data[i]) != NULL)
 			return true;
 	return false;
 }
 
 void
-log_record_mem(struct log_record *record, const char *key, const void *data,
-    size_t len)
+log_record_mem(
+    struct log_record *record, const char *key, const void *data, size_t len)
 {
 	struct sink sink = record_sink(record);
 
@@ -518,7 +525,7 @@ log_record_end(struct log_record *record)
 const char *
 log_escape(char *out, size_t size, const void *data, size_t len)
 {
-	struct sink sink = { .text = out, .max = size > 0 ? size - 1 : 0 };
+	struct sink sink = {.text = out, .max = size > 0 ? size - 1 : 0};
 	const char *bytes = data;
 	size_t i;
 

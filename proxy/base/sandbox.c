@@ -46,10 +46,10 @@ struct port_rule {
 
 #define RULE_PORT 2 /* LANDLOCK_RULE_NET_PORT */
 
-#define FS_READ \
-	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | \
+#define FS_READ                                                                \
+	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |          \
 	    LANDLOCK_ACCESS_FS_EXECUTE)
-#define FS_ABI1	     ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
+#define FS_ABI1      ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
 #define FS_REFER     (UINT64_C(1) << 13)
 #define FS_TRUNCATE  (UINT64_C(1) << 14)
 #define FS_IOCTL_DEV (UINT64_C(1) << 15)
@@ -57,12 +57,12 @@ struct port_rule {
 #define NET_BIND_TCP (UINT64_C(1) << 0)
 
 #define SCOPE_ABSTRACT_UNIX_SOCKET (UINT64_C(1) << 0)
-#define SCOPE_SIGNAL		   (UINT64_C(1) << 1)
+#define SCOPE_SIGNAL               (UINT64_C(1) << 1)
 
 static struct ruleset
 ruleset_of_abi(long abi)
 {
-	struct ruleset ruleset = { .access_fs = FS_ABI1 };
+	struct ruleset ruleset = {.access_fs = FS_ABI1};
 
 	if (abi >= 2)
 		ruleset.access_fs |= FS_REFER;
@@ -85,7 +85,7 @@ static int
 allow_reading(int ruleset, const char *path)
 {
 	struct landlock_path_beneath_attr rule = {
-		.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE,
+	    .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE,
 	};
 	struct stat st;
 	int saved, ret = -1;
@@ -97,8 +97,8 @@ allow_reading(int ruleset, const char *path)
 		goto out;
 	if (S_ISDIR(st.st_mode))
 		rule.allowed_access |= LANDLOCK_ACCESS_FS_READ_DIR;
-	if (syscall(SYS_landlock_add_rule, ruleset,
-		LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == -1)
+	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
+		&rule, 0) == -1)
 		goto out;
 	ret = 0;
 out:
@@ -115,10 +115,10 @@ out:
 static int
 allow_any_port(int ruleset)
 {
-	struct port_rule rule = { .allowed = NET_BIND_TCP, .port = 0 };
+	struct port_rule rule = {.allowed = NET_BIND_TCP, .port = 0};
 
-	return (int)syscall(SYS_landlock_add_rule, ruleset, RULE_PORT, &rule,
-	    0);
+	return (int)syscall(
+	    SYS_landlock_add_rule, ruleset, RULE_PORT, &rule, 0);
 }
 
 static int
@@ -135,8 +135,8 @@ enter_landlock(const char *const *paths, const char **why)
 		return -1;
 	*why = "Landlock: cannot make a ruleset";
 	attr = ruleset_of_abi(abi);
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr,
-	    sizeof(attr), 0);
+	ruleset = (int)syscall(
+	    SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 	if (ruleset == -1)
 		return -1;
 	*why = "Landlock: a path that must stay readable";
@@ -165,115 +165,119 @@ struct permit {
 	struct scmp_arg_cmp args[ARGS_MAX]; /* ended by one without op */
 };
 
+/* clang-format off */
 /* Only 32 bits of an int argument mean anything. */
 #define IS(n, value) \
 	{ n, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)(value) }
 #define WITH(n, bits) \
 	{ n, SCMP_CMP_MASKED_EQ, (uint32_t)(bits), (uint32_t)(bits) }
-#define WITHOUT(n, bits) { n, SCMP_CMP_MASKED_EQ, (uint32_t)(bits), 0 }
+#define WITHOUT(n, bits) \
+	{ n, SCMP_CMP_MASKED_EQ, (uint32_t)(bits), 0 }
+#define IS_BUT_FOR(n, bits, value) \
+	{ n, SCMP_CMP_MASKED_EQ, (uint32_t)~(bits), (uint32_t)(value) }
 
 #define ALLOW(name, ...) { SCMP_SYS(name), { __VA_ARGS__ } }
 #define OPTION(level, name) ALLOW(setsockopt, IS(1, level), IS(2, name))
 #define SOCKET(family, type, protocol) \
 	ALLOW(socket, IS(0, family), \
-	    { 1, SCMP_CMP_MASKED_EQ, \
-		(uint32_t)~(SOCK_NONBLOCK | SOCK_CLOEXEC), type }, \
+	    IS_BUT_FOR(1, SOCK_NONBLOCK | SOCK_CLOEXEC, type), \
 	    IS(2, protocol))
+/* clang-format on */
 
 static const struct permit common[] = {
-	/* Memory that is never code. */
-	ALLOW(brk),
-	ALLOW(madvise),
-	ALLOW(mmap, WITHOUT(2, PROT_EXEC)),
-	ALLOW(mprotect, WITHOUT(2, PROT_EXEC)),
-	ALLOW(mremap),
-	ALLOW(munmap),
+    /* Memory that is never code. */
+    ALLOW(brk),
+    ALLOW(madvise),
+    ALLOW(mmap, WITHOUT(2, PROT_EXEC)),
+    ALLOW(mprotect, WITHOUT(2, PROT_EXEC)),
+    ALLOW(mremap),
+    ALLOW(munmap),
 
-	/* Descriptors: sockets, and memory files from the parent. */
-	ALLOW(close),
-	ALLOW(fcntl, IS(1, F_DUPFD_CLOEXEC)),
-	ALLOW(fcntl, IS(1, F_GETFD)),
-	ALLOW(fcntl, IS(1, F_GETFL)),
-	ALLOW(fcntl, IS(1, F_SETFD)),
-	ALLOW(fcntl, IS(1, F_SETFL)),
-	ALLOW(fstat),
-	ALLOW(lseek),
-	ALLOW(newfstatat, WITH(3, AT_EMPTY_PATH)), /* fstat(2), to glibc */
-	ALLOW(pread64),
-	ALLOW(read),
-	ALLOW(readv),
-	ALLOW(write),
-	ALLOW(writev),
+    /* Descriptors: sockets, and memory files from the parent. */
+    ALLOW(close),
+    ALLOW(fcntl, IS(1, F_DUPFD_CLOEXEC)),
+    ALLOW(fcntl, IS(1, F_GETFD)),
+    ALLOW(fcntl, IS(1, F_GETFL)),
+    ALLOW(fcntl, IS(1, F_SETFD)),
+    ALLOW(fcntl, IS(1, F_SETFL)),
+    ALLOW(fstat),
+    ALLOW(lseek),
+    ALLOW(newfstatat, WITH(3, AT_EMPTY_PATH)), /* fstat(2), to glibc */
+    ALLOW(pread64),
+    ALLOW(read),
+    ALLOW(readv),
+    ALLOW(write),
+    ALLOW(writev),
 
-	/* The loop. */
-	ALLOW(clock_gettime),
-	ALLOW(epoll_ctl),
-	ALLOW(epoll_pwait),
-	ALLOW(epoll_wait),
-	ALLOW(futex),
-	ALLOW(getpid),
-	ALLOW(getrandom),
-	ALLOW(gettid),
-	ALLOW(gettimeofday),
-	ALLOW(poll),
-	ALLOW(ppoll),
-	ALLOW(restart_syscall),
-	ALLOW(rt_sigaction),
-	ALLOW(rt_sigprocmask),
-	ALLOW(rt_sigreturn),
-	ALLOW(time),
-	ALLOW(exit),
-	ALLOW(exit_group),
-	ALLOW(prctl, IS(0, PR_SET_NAME)),
-	ALLOW(prctl, IS(0, PR_SET_VMA)), /* malloc names its arenas */
-	ALLOW(sysinfo), /* qsort(3): how much memory is there? */
+    /* The loop. */
+    ALLOW(clock_gettime),
+    ALLOW(epoll_ctl),
+    ALLOW(epoll_pwait),
+    ALLOW(epoll_wait),
+    ALLOW(futex),
+    ALLOW(getpid),
+    ALLOW(getrandom),
+    ALLOW(gettid),
+    ALLOW(gettimeofday),
+    ALLOW(poll),
+    ALLOW(ppoll),
+    ALLOW(restart_syscall),
+    ALLOW(rt_sigaction),
+    ALLOW(rt_sigprocmask),
+    ALLOW(rt_sigreturn),
+    ALLOW(time),
+    ALLOW(exit),
+    ALLOW(exit_group),
+    ALLOW(prctl, IS(0, PR_SET_NAME)),
+    ALLOW(prctl, IS(0, PR_SET_VMA)), /* malloc names its arenas */
+    ALLOW(sysinfo), /* qsort(3): how much memory is there? */
 
-	/* Connections. */
-	ALLOW(accept4),
-	ALLOW(bind),
-	ALLOW(connect),
-	ALLOW(getpeername),
-	ALLOW(getsockname),
-	ALLOW(getsockopt),
-	ALLOW(recvfrom),
-	ALLOW(recvmsg),
-	ALLOW(sendmsg),
-	ALLOW(sendto),
-	ALLOW(shutdown),
-	SOCKET(AF_INET, SOCK_STREAM, 0),
-	SOCKET(AF_INET, SOCK_STREAM, IPPROTO_TCP),
-	SOCKET(AF_INET6, SOCK_STREAM, 0),
-	SOCKET(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
-	SOCKET(AF_UNIX, SOCK_DGRAM, 0), /* syslog(3) after its restart */
-	OPTION(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT),
+    /* Connections. */
+    ALLOW(accept4),
+    ALLOW(bind),
+    ALLOW(connect),
+    ALLOW(getpeername),
+    ALLOW(getsockname),
+    ALLOW(getsockopt),
+    ALLOW(recvfrom),
+    ALLOW(recvmsg),
+    ALLOW(sendmsg),
+    ALLOW(sendto),
+    ALLOW(shutdown),
+    SOCKET(AF_INET, SOCK_STREAM, 0),
+    SOCKET(AF_INET, SOCK_STREAM, IPPROTO_TCP),
+    SOCKET(AF_INET6, SOCK_STREAM, 0),
+    SOCKET(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
+    SOCKET(AF_UNIX, SOCK_DGRAM, 0), /* syslog(3) after its restart */
+    OPTION(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT),
 };
 
 static const struct permit relay[] = {
-	OPTION(IPPROTO_IP, IP_TRANSPARENT),
-	OPTION(IPPROTO_IPV6, IPV6_TRANSPARENT),
-	OPTION(IPPROTO_TCP, TCP_NODELAY),
-	OPTION(SOL_SOCKET, SO_LINGER),
-	OPTION(SOL_SOCKET, SO_MARK),
-	OPTION(SOL_SOCKET, SO_OOBINLINE),
+    OPTION(IPPROTO_IP, IP_TRANSPARENT),
+    OPTION(IPPROTO_IPV6, IPV6_TRANSPARENT),
+    OPTION(IPPROTO_TCP, TCP_NODELAY),
+    OPTION(SOL_SOCKET, SO_LINGER),
+    OPTION(SOL_SOCKET, SO_MARK),
+    OPTION(SOL_SOCKET, SO_OOBINLINE),
 };
 
 static const struct permit policy[] = {
-	/* Reading; which files is Landlock's to say. */
-	ALLOW(getdents64),
-	ALLOW(newfstatat),
-	ALLOW(openat, WITHOUT(2, O_ACCMODE | O_APPEND | O_CREAT | O_TRUNC)),
+    /* Reading; which files is Landlock's to say. */
+    ALLOW(getdents64),
+    ALLOW(newfstatat),
+    ALLOW(openat, WITHOUT(2, O_ACCMODE | O_APPEND | O_CREAT | O_TRUNC)),
 
-	SOCKET(AF_INET, SOCK_DGRAM, 0),
-	SOCKET(AF_INET, SOCK_DGRAM, IPPROTO_UDP),
-	SOCKET(AF_INET6, SOCK_DGRAM, 0),
-	SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
-	/* libunbound's. */
-	OPTION(IPPROTO_IP, IP_MTU_DISCOVER),
-	OPTION(IPPROTO_IPV6, IPV6_MTU),
-	OPTION(IPPROTO_IPV6, IPV6_MTU_DISCOVER),
-	OPTION(IPPROTO_IPV6, IPV6_V6ONLY),
-	OPTION(IPPROTO_TCP, TCP_MAXSEG),
-	OPTION(SOL_SOCKET, SO_REUSEADDR),
+    SOCKET(AF_INET, SOCK_DGRAM, 0),
+    SOCKET(AF_INET, SOCK_DGRAM, IPPROTO_UDP),
+    SOCKET(AF_INET6, SOCK_DGRAM, 0),
+    SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
+    /* libunbound's. */
+    OPTION(IPPROTO_IP, IP_MTU_DISCOVER),
+    OPTION(IPPROTO_IPV6, IPV6_MTU),
+    OPTION(IPPROTO_IPV6, IPV6_MTU_DISCOVER),
+    OPTION(IPPROTO_IPV6, IPV6_V6ONLY),
+    OPTION(IPPROTO_TCP, TCP_MAXSEG),
+    OPTION(SOL_SOCKET, SO_REUSEADDR),
 };
 
 /*
@@ -282,10 +286,10 @@ static const struct permit policy[] = {
  * one of these, it fails with EACCES and the process lives.
  */
 static const struct permit refused[] = {
-	ALLOW(ioctl),
-	ALLOW(newfstatat),
-	ALLOW(openat),
-	ALLOW(setsockopt),
+    ALLOW(ioctl),
+    ALLOW(newfstatat),
+    ALLOW(openat),
+    ALLOW(setsockopt),
 };
 
 static int
@@ -298,8 +302,8 @@ add_rows(scmp_filter_ctx ctx, const struct permit *rows, size_t count)
 	for (row = rows; row < rows + count; row++) {
 		for (n = 0; n < ARGS_MAX && row->args[n].op != 0; n++)
 			continue;
-		r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, row->syscall,
-		    n, row->args);
+		r = seccomp_rule_add_array(
+		    ctx, SCMP_ACT_ALLOW, row->syscall, n, row->args);
 		if (r != 0)
 			return r;
 	}
@@ -311,9 +315,9 @@ add_rows(scmp_filter_ctx ctx, const struct permit *rows, size_t count)
 static int
 add_kind(scmp_filter_ctx ctx, enum sandbox_kind kind)
 {
-	/* abort(3), so that a crash can be told from an attempt to break out. */
+	/* abort(3): a crash is not to be taken for a break-out. */
 	const struct permit own[] = {
-		ALLOW(tgkill, IS(0, getpid()), IS(2, SIGABRT)),
+	    ALLOW(tgkill, IS(0, getpid()), IS(2, SIGABRT)),
 	};
 	int r;
 
@@ -340,8 +344,6 @@ load_filter(enum sandbox_kind kind, uint32_t otherwise,
 		return -ENOMEM;
 	/* no_new_privs is set; the second filter could not ask for it. */
 	if ((r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0)) == 0 &&
-	    (r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH,
-		 SCMP_ACT_KILL_PROCESS)) == 0 &&
 	    (r = add_kind(ctx, kind)) == 0 &&
 	    (r = add_rows(ctx, more, more_count)) == 0)
 		r = seccomp_load(ctx);
@@ -358,7 +360,7 @@ load_filter(enum sandbox_kind kind, uint32_t otherwise,
 static int
 enter_seccomp(enum sandbox_kind kind, const char **why)
 {
-	static const struct permit second[] = { ALLOW(seccomp) };
+	static const struct permit second[] = {ALLOW(seccomp)};
 	int r;
 
 	*why = "seccomp";
@@ -384,8 +386,8 @@ enter_seccomp(enum sandbox_kind kind, const char **why)
 #endif
 
 int
-sandbox_enter(enum sandbox_kind kind, const char *const *paths,
-    const char **why)
+sandbox_enter(
+    enum sandbox_kind kind, const char *const *paths, const char **why)
 {
 	/*
 	 * A thread that is there already would stay outside.  The call does

@@ -25,11 +25,11 @@
 
 struct ask {
 	TAILQ_ENTRY(ask) entry;
-	struct asker *asker;	/* borrowed */
+	struct asker *asker; /* borrowed */
 	struct question question;
 	bool waits_for_servers; /* else: for the domain's mail hosts */
 	void (*answer)(void *, uint32_t, const struct decision *);
-	void *arg;		/* borrowed */
+	void *arg; /* borrowed */
 };
 
 TAILQ_HEAD(ask_list, ask);
@@ -76,8 +76,8 @@ judge_domain(struct ask *ask)
 		finish(ask, &decision);
 	} else if (mx_lookup_start(asker->dns, ask->question.domain,
 		       &ask->question.destination, on_facts, ask) == -1) {
-		decide_temporary(&decision, STATUS_LOOKUP,
-		    "too many DNS questions at once");
+		decide_temporary(
+		    &decision, STATUS_LOOKUP, "too many DNS questions at once");
 		finish(ask, &decision);
 	}
 }
@@ -106,8 +106,7 @@ judge_server(struct ask *ask)
 	ask->waits_for_servers = false;
 	if (decide_server(asker->blocks, destination, NULL, clock_wall(),
 		&decision) == DECIDE_ASK) {
-		if (!server_names_refresh(asker->names,
-			destination->family)) {
+		if (!server_names_refresh(asker->names, destination->family)) {
 			ask->waits_for_servers = true;
 			return;
 		}
@@ -128,7 +127,7 @@ on_names_changed(void *arg)
 	struct asker *asker = arg;
 	struct ask *ask, *next;
 
-	TAILQ_FOREACH_SAFE(ask, &asker->open, entry, next)
+	TAILQ_FOREACH_SAFE (ask, &asker->open, entry, next)
 		if (ask->waits_for_servers)
 			judge_server(ask);
 }
@@ -143,8 +142,8 @@ asker_ask(struct asker *asker, const struct question *question,
 	if (asker->open_count < ASKER_QUESTIONS_MAX)
 		ask = calloc(1, sizeof(*ask));
 	if (ask == NULL) {
-		decide_temporary(&decision, STATUS_LOOKUP,
-		    "too many questions at once");
+		decide_temporary(
+		    &decision, STATUS_LOOKUP, "too many questions at once");
 		answer(arg, question->id, &decision);
 		return;
 	}
@@ -162,7 +161,7 @@ asker_forget(struct asker *asker, const void *arg)
 {
 	struct ask *ask;
 
-	TAILQ_FOREACH(ask, &asker->open, entry)
+	TAILQ_FOREACH (ask, &asker->open, entry)
 		if (ask->arg == arg)
 			ask->answer = NULL;
 }
@@ -180,11 +179,11 @@ asker_new(struct event_base *base, const struct config *config,
     char error[ASKER_ERROR_MAX])
 {
 	const struct dns_settings settings = {
-		.forward = config->dns.forward,
-		.forward_count = config->dns.forward_count,
-		.root_hints = config->dns.root_hints,
-		.trust_anchor = config->dns.trust_anchor,
-		.timeout = config->dns.timeout,
+	    .forward = config->dns.forward,
+	    .forward_count = config->dns.forward_count,
+	    .root_hints = config->dns.root_hints,
+	    .trust_anchor = config->dns.trust_anchor,
+	    .timeout = config->dns.timeout,
 	};
 	struct asker *asker;
 
@@ -196,8 +195,8 @@ asker_new(struct event_base *base, const struct config *config,
 	if ((asker->blocks = blocks_new(config, error)) == NULL ||
 	    (asker->dns = dns_new(base, &settings, error)) == NULL)
 		goto fail;
-	asker->names = server_names_new(asker->dns, asker->blocks,
-	    on_names_changed, asker);
+	asker->names = server_names_new(
+	    asker->dns, asker->blocks, on_names_changed, asker);
 	if (asker->names == NULL) {
 		snprintf(error, ASKER_ERROR_MAX, "out of memory");
 		goto fail;

@@ -15,7 +15,7 @@
 #include "proxy/policy/decision.h"
 
 #define ASKER_QUESTIONS_MAX 8192 /* open at once, of all relays */
-#define ASKER_ERROR_MAX	    256
+#define ASKER_ERROR_MAX     256
 
 struct asker;
 struct config;
@@ -23,28 +23,27 @@ struct event_base;
 
 struct question {
 	enum policy_message kind; /* one of the three POLICY_ASK_* */
-	uint32_t	    id;
-	struct address	    destination;
-	struct address	    literal;
-	char		    domain[DECISION_NAME_MAX]; /* "": no valid one */
+	uint32_t id;
+	struct address destination;
+	struct address literal;
+	char domain[DECISION_NAME_MAX]; /* "": no valid one */
 };
 
 /*
  * asker_new sets up DNS and blocks, for the rest of the process's life; config
  * is borrowed as long.  NULL, with a message in error, where it cannot serve.
  */
-struct asker *asker_new(struct event_base *, const struct config *,
-	    char error[ASKER_ERROR_MAX]);
+struct asker *asker_new(
+    struct event_base *, const struct config *, char error[ASKER_ERROR_MAX]);
 
 /*
  * asker_ask copies the question; answer is called once, perhaps before
  * asker_ask returns, unless asker_forget comes first.
  */
-void	asker_ask(struct asker *, const struct question *,
-	    void (*answer)(void *arg, uint32_t id, const struct decision *),
-	    void *arg);
+void asker_ask(struct asker *, const struct question *,
+    void (*answer)(void *arg, uint32_t id, const struct decision *), void *arg);
 
 /* asker_forget: no answer will be given any more to arg. */
-void	asker_forget(struct asker *, const void *arg);
+void asker_forget(struct asker *, const void *arg);
 
 #endif

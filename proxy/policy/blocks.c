@@ -22,8 +22,7 @@ check_rule(const struct rule *rule, char error[BLOCKS_ERROR_MAX])
 
 	if (rule->name_count > DECISION_NAMES_MAX ||
 	    rule->pin_count > CONFIG_PINS_MAX ||
-	    (rule->trust != NULL &&
-		strlen(rule->trust) >= DECISION_PATH_MAX)) {
+	    (rule->trust != NULL && strlen(rule->trust) >= DECISION_PATH_MAX)) {
 		snprintf(error, BLOCKS_ERROR_MAX,
 		    "%s: block \"%s\" is too large", rule->origin, rule->name);
 		return -1;
@@ -95,13 +94,11 @@ fill(struct blocks *blocks, char error[BLOCKS_ERROR_MAX])
 
 	for (i = 0; i < config->server_count; i++)
 		total += config->servers[i].match_count;
-	if (total > 0) {
-		blocks->prefixes = calloc(total, sizeof(*blocks->prefixes));
-		blocks->hosts = calloc(total, sizeof(*blocks->hosts));
-		if (blocks->prefixes == NULL || blocks->hosts == NULL) {
-			snprintf(error, BLOCKS_ERROR_MAX, "out of memory");
-			return -1;
-		}
+	blocks->prefixes = calloc(total + 1, sizeof(*blocks->prefixes));
+	blocks->hosts = calloc(total + 1, sizeof(*blocks->hosts));
+	if (blocks->prefixes == NULL || blocks->hosts == NULL) {
+		snprintf(error, BLOCKS_ERROR_MAX, "out of memory");
+		return -1;
 	}
 	for (i = 0; i < config->server_count; i++)
 		if (add_server(blocks, &config->servers[i], error) == -1)
@@ -109,9 +106,8 @@ fill(struct blocks *blocks, char error[BLOCKS_ERROR_MAX])
 	for (i = 0; i < config->domain_count; i++)
 		if (check_rule(&config->domains[i], error) == -1)
 			return -1;
-	if (blocks->prefix_count > 0)
-		qsort(blocks->prefixes, blocks->prefix_count,
-		    sizeof(*blocks->prefixes), compare_prefixes);
+	qsort(blocks->prefixes, blocks->prefix_count, sizeof(*blocks->prefixes),
+	    compare_prefixes);
 	return 0;
 }
 
@@ -149,8 +145,8 @@ rule_is_current(const struct rule *rule, int64_t now)
 }
 
 const struct rule *
-blocks_find_address(const struct blocks *blocks, const struct address *address,
-    int64_t now)
+blocks_find_address(
+    const struct blocks *blocks, const struct address *address, int64_t now)
 {
 	const struct block_prefix *at;
 	size_t i;
@@ -182,8 +178,7 @@ find_named(const struct config *config, const char *prefix, const char *name,
 }
 
 const struct rule *
-blocks_find_domain(const struct blocks *blocks, const char *domain,
-    int64_t now)
+blocks_find_domain(const struct blocks *blocks, const char *domain, int64_t now)
 {
 	const struct rule *rule;
 	const char *dot;
@@ -191,7 +186,7 @@ blocks_find_domain(const struct blocks *blocks, const char *domain,
 	if ((rule = find_named(blocks->config, "", domain, now)) != NULL)
 		return rule;
 	for (dot = strchr(domain, '.'); dot != NULL;
-	    dot = strchr(dot + 1, '.')) {
+	     dot = strchr(dot + 1, '.')) {
 		rule = find_named(blocks->config, "*.", dot + 1, now);
 		if (rule != NULL)
 			return rule;

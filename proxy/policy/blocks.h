@@ -19,21 +19,21 @@
 
 /* A server block's destination that is a host name. */
 struct block_host {
-	const char	  *name; /* borrowed from the configuration */
+	const char *name; /* borrowed from the configuration */
 	const struct rule *rule; /* likewise */
 };
 
 struct block_prefix {
-	struct prefix	   prefix;
+	struct prefix prefix;
 	const struct rule *rule; /* borrowed from the configuration */
 };
 
 struct blocks {
-	const struct config *config;	/* borrowed */
-	struct block_prefix *prefixes;	/* owned; longest first */
-	size_t		     prefix_count;
-	struct block_host   *hosts;	/* owned; in the file's order */
-	size_t		     host_count;
+	const struct config *config; /* borrowed */
+	struct block_prefix *prefixes; /* owned; longest first */
+	size_t prefix_count;
+	struct block_host *hosts; /* owned; in the file's order */
+	size_t host_count;
 };
 
 /*
@@ -42,20 +42,20 @@ struct blocks {
  * NULL, with a message in error, where it cannot serve.
  */
 struct blocks *blocks_new(const struct config *, char error[BLOCKS_ERROR_MAX]);
-void	blocks_free(struct blocks *);
+void blocks_free(struct blocks *);
 
 /* A block with an end date is none from that second on. */
-bool	rule_is_current(const struct rule *, int64_t now);
+bool rule_is_current(const struct rule *, int64_t now);
 
 /* The block with the longest prefix around address, or NULL. */
-const struct rule *blocks_find_address(const struct blocks *,
-	    const struct address *, int64_t now);
+const struct rule *
+blocks_find_address(const struct blocks *, const struct address *, int64_t now);
 
 /*
  * The block for domain: of that very name, else with the longest "*." ending,
  * else NULL.  "*.a.example" covers every name below a.example, not itself.
  */
-const struct rule *blocks_find_domain(const struct blocks *,
-	    const char *domain, int64_t now);
+const struct rule *
+blocks_find_domain(const struct blocks *, const char *domain, int64_t now);
 
 #endif

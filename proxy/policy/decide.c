@@ -18,11 +18,11 @@
 #define RAW_TEXT_MAX 1024 /* a text before it is escaped and cut */
 
 /* Subject and detail of RFC 3463 3, RFC 7505 4 and RFC 7372's registry. */
-#define STATUS_BAD_DOMAIN "1.2"	 /* bad destination system address */
-#define STATUS_NULL_MX	  "1.10" /* recipient address has null MX */
-#define STATUS_LOOKUP	  "4.3"	 /* directory server failure */
-#define STATUS_NO_ROUTE	  "4.4"	 /* unable to route */
-#define STATUS_DNSSEC	  "7.5"	 /* cryptographic failure */
+#define STATUS_BAD_DOMAIN "1.2" /* bad destination system address */
+#define STATUS_NULL_MX    "1.10" /* recipient address has null MX */
+#define STATUS_LOOKUP     "4.3" /* directory server failure */
+#define STATUS_NO_ROUTE   "4.4" /* unable to route */
+#define STATUS_DNSSEC     "7.5" /* cryptographic failure */
 
 static_assert(DECISION_NAMES_MAX >= CONFIG_NAMES_MAX, "a block's names fit");
 
@@ -71,8 +71,8 @@ set_status(struct decision *decision, const char *status)
 }
 
 void
-decide_temporary(struct decision *decision, const char *status,
-    const char *why, ...)
+decide_temporary(
+    struct decision *decision, const char *status, const char *why, ...)
 {
 	va_list ap;
 
@@ -88,8 +88,8 @@ decide_temporary(struct decision *decision, const char *status,
 static void
 add_name(struct decision *decision, const char *name)
 {
-	strlcpy(decision->names[decision->name_count++], name,
-	    DECISION_NAME_MAX);
+	strlcpy(
+	    decision->names[decision->name_count++], name, DECISION_NAME_MAX);
 }
 
 static void
@@ -111,8 +111,7 @@ add_rule_proof(struct decision *decision, const struct rule *rule)
 		    sizeof(decision->pins[i]));
 	decision->pin_count = rule->pin_count;
 	if (rule->trust != NULL)
-		strlcpy(decision->trust, rule->trust,
-		    sizeof(decision->trust));
+		strlcpy(decision->trust, rule->trust, sizeof(decision->trust));
 }
 
 /* Pins with neither names nor a trust file suffice alone. */
@@ -120,12 +119,12 @@ static bool
 rule_is_pin_only(const struct rule *rule)
 {
 	return rule->pin_count > 0 && rule->name_count == 0 &&
-	    rule->trust == NULL;
+	       rule->trust == NULL;
 }
 
 static void
-begin_level(struct decision *decision, enum evidence evidence,
-    enum level level, uint32_t ttl)
+begin_level(struct decision *decision, enum evidence evidence, enum level level,
+    uint32_t ttl)
 {
 	memset(decision, 0, sizeof(*decision));
 	decision->kind = DECISION_LEVEL;
@@ -209,7 +208,8 @@ decide_by_host(const struct blocks *blocks, const struct address *destination,
 	}
 	decide_temporary(decision, STATUS_LOOKUP,
 	    "server block \"%s\" may be meant, but its host %s cannot be "
-	    "looked up", unknown->rule->name, unknown->name);
+	    "looked up",
+	    unknown->rule->name, unknown->name);
 	decision->evidence = EVIDENCE_OPERATOR;
 }
 
@@ -221,8 +221,8 @@ decide_server(const struct blocks *blocks, const struct address *destination,
 
 	rule = blocks_find_address(blocks, destination, now);
 	if (rule != NULL)
-		from_server(decision, rule, NULL, destination, DECIDE_TTL_MAX,
-		    now);
+		from_server(
+		    decision, rule, NULL, destination, DECIDE_TTL_MAX, now);
 	else if (blocks->host_count == 0)
 		no_rule(decision, DECIDE_TTL_MAX);
 	else if (facts == NULL)
@@ -277,9 +277,10 @@ add_mx_names(struct decision *decision, const struct mx_facts *facts)
 	for (i = 0; i < facts->host_count; i++)
 		add_name(decision, facts->hosts[i].name);
 	decision->sni_count = 1;
-	set_text(decision, facts->has_unknown ?
-		"it is not known which of the MX hosts has this address" :
-		"none of the MX hosts has this address");
+	set_text(decision,
+	    facts->has_unknown
+		? "it is not known which of the MX hosts has this address"
+		: "none of the MX hosts has this address");
 }
 
 static void
@@ -297,11 +298,11 @@ decide_by_hosts(const struct mx_facts *facts, bool requires_dnssec,
 		refuse_mx(decision, facts, STATUS_NO_ROUTE, false,
 		    "the MX records name no valid host");
 	} else {
-		begin_level(decision, mx_evidence(facts), LEVEL_VERIFY,
-		    facts->ttl);
+		begin_level(
+		    decision, mx_evidence(facts), LEVEL_VERIFY, facts->ttl);
 		if (facts->has_unknown)
-			decision->ttl = clamp_ttl(decision->ttl,
-			    DECIDE_TTL_PARTIAL);
+			decision->ttl = clamp_ttl(
+			    decision->ttl, DECIDE_TTL_PARTIAL);
 		add_mx_names(decision, facts);
 	}
 }
@@ -316,8 +317,8 @@ decide_mx(const struct mx_facts *facts, bool requires_dnssec,
 		decide_by_hosts(facts, requires_dnssec, decision);
 		return;
 	case DNS_NXDOMAIN:
-		refuse_mx(decision, facts, STATUS_BAD_DOMAIN, true,
-		    "no such domain");
+		refuse_mx(
+		    decision, facts, STATUS_BAD_DOMAIN, true, "no such domain");
 		return;
 	case DNS_BOGUS:
 		decide_temporary(decision, STATUS_DNSSEC,

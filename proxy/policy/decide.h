@@ -34,10 +34,10 @@
 struct blocks;
 
 /* Seconds that a relay may keep a decision. */
-#define DECIDE_TTL_MIN	    5	 /* about one transaction */
-#define DECIDE_TTL_MAX	    3600
-#define DECIDE_TTL_NEGATIVE 300	 /* null MX, no such domain: at most */
-#define DECIDE_TTL_PARTIAL  30	 /* some addresses of MX hosts are unknown */
+#define DECIDE_TTL_MIN      5 /* about one transaction */
+#define DECIDE_TTL_MAX      3600
+#define DECIDE_TTL_NEGATIVE 300 /* null MX, no such domain: at most */
+#define DECIDE_TTL_PARTIAL  30 /* some addresses of MX hosts are unknown */
 
 enum decide {
 	DECIDE_DONE,
@@ -46,10 +46,10 @@ enum decide {
 
 /* What is known of one host of blocks->hosts, in D's address family. */
 struct host_fact {
-	bool		      is_known;	 /* else: could not be looked up */
+	bool is_known; /* else: could not be looked up */
 	const struct address *addresses; /* borrowed */
-	size_t		      count;
-	uint32_t	      ttl;	 /* until it is looked up again */
+	size_t count;
+	uint32_t ttl; /* until it is looked up again */
 };
 
 struct mx_host {
@@ -59,14 +59,15 @@ struct mx_host {
 
 /* What is known of a domain's mail hosts. */
 struct mx_facts {
-	enum dns_status status;	     /* of the MX lookup */
-	bool		is_secure;   /* DNSSEC proves that answer */
-	bool		is_null;     /* RFC 7505: takes no mail */
-	const char     *why;	     /* BOGUS, FAILED: borrowed */
-	uint32_t	ttl;	     /* the shortest of all answers used */
-	bool		has_unknown; /* some host's addresses are not known */
-	size_t		host_count;  /* best preference first; an implicit MX */
-	struct mx_host	hosts[DECISION_NAMES_MAX]; /*   is a host as well */
+	enum dns_status status; /* of the MX lookup */
+	bool is_secure; /* DNSSEC proves that answer */
+	bool is_null; /* RFC 7505: takes no mail */
+	const char *why; /* BOGUS, FAILED: borrowed */
+	uint32_t ttl; /* the shortest of all answers used */
+	bool has_unknown; /* some host's addresses are not known */
+	/* Best preference first; an implicit MX is a host as well. */
+	size_t host_count;
+	struct mx_host hosts[DECISION_NAMES_MAX];
 };
 
 /*
@@ -74,22 +75,22 @@ struct mx_facts {
  * a row for each of blocks->hosts, or is NULL where they were not looked at.
  * DECISION_NO_RULE where no server block speaks for it.
  */
-enum decide decide_server(const struct blocks *,
-	    const struct address *destination, const struct host_fact *facts,
-	    int64_t now, struct decision *);
+enum decide
+decide_server(const struct blocks *, const struct address *destination,
+    const struct host_fact *facts, int64_t now, struct decision *);
 
 /* decide_domain answers for a recipient's domain; facts may be NULL. */
 enum decide decide_domain(const struct blocks *, const char *domain,
-	    const struct mx_facts *facts, int64_t now, struct decision *);
+    const struct mx_facts *facts, int64_t now, struct decision *);
 
 /* decide_literal answers for a recipient at an address literal. */
-void	decide_literal(const struct address *literal, struct decision *);
+void decide_literal(const struct address *literal, struct decision *);
 
 /*
  * decide_temporary says that nothing can be told now, why printf-style (it is
  * escaped and cut).  status is RFC 3463's, without the class.
  */
-void	decide_temporary(struct decision *, const char *status,
-	    const char *why, ...) __attribute__((format(printf, 3, 4)));
+void decide_temporary(struct decision *, const char *status, const char *why,
+    ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -20,8 +20,10 @@
 
 static_assert(DECISION_NAME_MAX >= DNS_NAME_MAX, "a DNS name must fit");
 static_assert(DECISION_NAMES_MAX * (DECISION_NAME_MAX + 4) +
-	    CONFIG_PINS_MAX * 32 + DECISION_PATH_MAX + DECISION_TEXT_MAX +
-	    256 <= IPC_MESSAGE_MAX, "the largest decision must fit");
+		      CONFIG_PINS_MAX * 32 + DECISION_PATH_MAX +
+		      DECISION_TEXT_MAX + 256 <=
+		  IPC_MESSAGE_MAX,
+    "the largest decision must fit");
 
 const char *
 evidence_text(enum evidence evidence)
@@ -68,8 +70,9 @@ address_put(struct ipc_message *message, const struct address *address)
 {
 	size_t len = address_ip_len(address);
 
-	ipc_put_u8(message, len == 4 ? ADDRESS_IPV4 :
-		len == 16 ? ADDRESS_IPV6 : ADDRESS_NONE);
+	ipc_put_u8(message, len == 4    ? ADDRESS_IPV4
+			    : len == 16 ? ADDRESS_IPV6
+					: ADDRESS_NONE);
 	ipc_put_mem(message, address->ip, len);
 	ipc_put_u16(message, address->port);
 	ipc_put_u32(message, address->scope);
@@ -130,8 +133,8 @@ decision_put(struct ipc_message *message, const struct decision *decision)
 		address_put(message, &decision->address);
 	ipc_put_u8(message, (uint8_t)decision->pin_count);
 	for (i = 0; i < decision->pin_count; i++)
-		ipc_put_mem(message, decision->pins[i],
-		    sizeof(decision->pins[i]));
+		ipc_put_mem(
+		    message, decision->pins[i], sizeof(decision->pins[i]));
 	ipc_put_u8(message, decision->is_pin_only);
 	ipc_put_str(message, decision->trust);
 	ipc_put_u8(message, (uint8_t)decision->sni_count);
@@ -165,8 +168,8 @@ get_names(struct ipc_reader *reader, struct decision *decision)
 
 	decision->name_count = get_upto(reader, DECISION_NAMES_MAX);
 	for (i = 0; i < decision->name_count && !reader->is_bad; i++) {
-		ipc_get_str(reader, decision->names[i],
-		    sizeof(decision->names[i]));
+		ipc_get_str(
+		    reader, decision->names[i], sizeof(decision->names[i]));
 		if (!dns_name_is_host(decision->names[i]))
 			reader->is_bad = true;
 	}
@@ -221,8 +224,7 @@ is_coherent(const struct decision *decision)
 {
 	if (decision->sni_count > decision->name_count)
 		return false;
-	if (decision->has_address &&
-	    address_ip_len(&decision->address) == 0)
+	if (decision->has_address && address_ip_len(&decision->address) == 0)
 		return false;
 	if (decision->is_pin_only && decision->pin_count == 0)
 		return false;

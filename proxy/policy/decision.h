@@ -25,10 +25,10 @@ struct ipc_reader;
 
 enum evidence {
 	EVIDENCE_NONE,
-	EVIDENCE_OPERATOR,	/* a server or domain block */
-	EVIDENCE_MX,		/* MX names out of unsigned DNS */
-	EVIDENCE_MX_DNSSEC,	/* MX names out of signed DNS */
-	EVIDENCE_ADDRESS,	/* an address literal: the address itself */
+	EVIDENCE_OPERATOR, /* a server or domain block */
+	EVIDENCE_MX, /* MX names out of unsigned DNS */
+	EVIDENCE_MX_DNSSEC, /* MX names out of signed DNS */
+	EVIDENCE_ADDRESS, /* an address literal: the address itself */
 };
 /* "none", "operator", "mx", "mx+dnssec", "address". */
 const char *evidence_text(enum evidence);
@@ -46,61 +46,61 @@ enum result_word {
 const char *result_word_text(enum result_word);
 
 enum decision_kind {
-	DECISION_LEVEL,	   /* level says what the far end must show */
-	DECISION_NO_RULE,  /* answer to a server question: no block names it */
+	DECISION_LEVEL, /* level says what the far end must show */
+	DECISION_NO_RULE, /* answer to a server question: no block names it */
 	DECISION_TEMPORARY, /* cannot be told now: 4xx */
-	DECISION_REFUSE,   /* policy says no (null MX, no such domain,
-			      require_dnssec); text says why */
+	DECISION_REFUSE, /* policy says no (null MX, no such domain,
+	                    require_dnssec); text says why */
 };
 
 struct decision {
 	enum decision_kind kind;
-	enum evidence	   evidence;
-	enum level	   level;
-	bool		   is_server; /* from a server block: every recipient */
-	bool		   allows_auth;
-	bool		   is_permanent; /* REFUSE: waiting will not mend it */
-	enum result_word   word;      /* TEMPORARY and REFUSE */
+	enum evidence evidence;
+	enum level level;
+	bool is_server; /* from a server block: every recipient */
+	bool allows_auth;
+	bool is_permanent; /* REFUSE: waiting will not mend it */
+	enum result_word word; /* TEMPORARY and REFUSE */
 	/*
 	 * LEVEL_VERIFY: the leaf must carry one of names and chain to trust;
 	 * with pins, its key must be one of them too.  Pins with neither names
 	 * nor trust given by the operator suffice alone (pin_only).
 	 */
-	size_t		   name_count;
-	char		   names[DECISION_NAMES_MAX][DECISION_NAME_MAX];
-	bool		   has_address; /* or must carry this address */
-	struct address	   address;
-	size_t		   pin_count;
-	uint8_t		   pins[CONFIG_PINS_MAX][32];
-	bool		   is_pin_only;
-	char		   trust[DECISION_PATH_MAX]; /* "": the default */
+	size_t name_count;
+	char names[DECISION_NAMES_MAX][DECISION_NAME_MAX];
+	bool has_address; /* or must carry this address */
+	struct address address;
+	size_t pin_count;
+	uint8_t pins[CONFIG_PINS_MAX][32];
+	bool is_pin_only;
+	char trust[DECISION_PATH_MAX]; /* "": the default */
 	/* SNI candidates are the first sni_count of names, best first. */
-	size_t		   sni_count;
+	size_t sni_count;
 	/*
 	 * The status code's class is the caller's; subject.detail of RFC 3463
 	 * for TEMPORARY and REFUSE ("4.3", "7.5", "1.2").
 	 */
-	char		   status[8];
-	char		   text[DECISION_TEXT_MAX]; /* why; printable ASCII */
-	uint32_t	   ttl; /* seconds the relay may keep it */
+	char status[8];
+	char text[DECISION_TEXT_MAX]; /* why; printable ASCII */
+	uint32_t ttl; /* seconds the relay may keep it */
 };
 
 /* The relay's questions and their one answer; ids are the relay's. */
 enum policy_message {
 	POLICY_ASK_SERVER = 100, /* address D */
-	POLICY_ASK_DOMAIN,	 /* address D, str domain (A-labels, lower
-				    case, no dot at the end) */
-	POLICY_ASK_LITERAL,	 /* address D, address of the literal */
-	POLICY_ANSWER,		 /* a decision */
+	POLICY_ASK_DOMAIN, /* address D, str domain (A-labels, lower
+	                      case, no dot at the end) */
+	POLICY_ASK_LITERAL, /* address D, address of the literal */
+	POLICY_ANSWER, /* a decision */
 };
 
 /*
  * An encoded decision leaves out unused array rows.  decision_get returns 0,
  * or -1 where the message is malformed (the reader is then bad too).
  */
-void	decision_put(struct ipc_message *, const struct decision *);
-int	decision_get(struct ipc_reader *, struct decision *);
-void	address_put(struct ipc_message *, const struct address *);
-int	address_get(struct ipc_reader *, struct address *);
+void decision_put(struct ipc_message *, const struct decision *);
+int decision_get(struct ipc_reader *, struct decision *);
+void address_put(struct ipc_message *, const struct address *);
+int address_get(struct ipc_reader *, struct address *);
 
 #endif

@@ -14,18 +14,20 @@
 
 #include "proxy/policy/dns_packet.h"
 
-#define DNS_ERROR_MAX	256
-#define DNS_QUERIES_MAX 2048 /* in libunbound's hands at once */
+#define DNS_ERROR_MAX   256
+#define DNS_LOOKUPS_MAX 4096 /* in libunbound's hands at once */
+#define DNS_WAITERS_MAX 65536 /* questions open at once */
+#define DNS_SOCKETS_MAX 2048 /* of libunbound's, for UDP */
 
 struct dns;
 struct event_base;
 
 struct dns_settings {
 	const struct address *forward; /* resolvers with port; none: recurse */
-	size_t		      forward_count;
-	const char	     *root_hints;   /* path; NULL: built in */
-	const char	     *trust_anchor; /* path; DS and DNSKEY records */
-	uint32_t	      timeout;	    /* seconds for one question */
+	size_t forward_count;
+	const char *root_hints; /* path; NULL: built in */
+	const char *trust_anchor; /* path; DS and DNSKEY records */
+	uint32_t timeout; /* seconds for one question */
 };
 
 /*
@@ -33,18 +35,18 @@ struct dns_settings {
  * itself is not kept.  NULL, with a message in error, where it cannot serve.
  */
 struct dns *dns_new(struct event_base *, const struct dns_settings *,
-	    char error[DNS_ERROR_MAX]);
-/* dns_free drops the questions that are open: their done is not called. */
-void	dns_free(struct dns *);
+    char error[DNS_ERROR_MAX]);
+/* dns_free ends one that has no open question; NULL is fine. */
+void dns_free(struct dns *);
 
 /*
  * dns_ask looks name up, which must be a name that dns_name_is_host.  Returns
  * 0, and done will be called exactly once, from the event loop and never
  * before dns_ask returned, with an answer that is valid until done returns.
  * Or -1 with errno set, and done will not be called: EINVAL (no such name can
- * be), EAGAIN (DNS_QUERIES_MAX reached), ENOMEM.
+ * be), EAGAIN (one of the above maxima reached), ENOMEM.
  */
-int	dns_ask(struct dns *, const char *name, enum dns_type type,
-	    void (*done)(void *arg, const struct dns_answer *), void *arg);
+int dns_ask(struct dns *, const char *name, enum dns_type type,
+    void (*done)(void *arg, const struct dns_answer *), void *arg);
 
 #endif

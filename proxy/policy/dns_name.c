@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define NAME_BYTES_MAX	253 /* RFC 1035 3.1, as text without the last dot */
+#define NAME_BYTES_MAX  253 /* RFC 1035 3.1, as text without the last dot */
 #define LABEL_BYTES_MAX 63
 
 static bool
@@ -19,7 +19,7 @@ label_is_host(const char *label, size_t len)
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
 
 	return len >= 1 && len <= LABEL_BYTES_MAX &&
-	    strspn(label, allowed) >= len;
+	       strspn(label, allowed) >= len;
 }
 
 bool

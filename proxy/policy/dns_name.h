@@ -19,6 +19,6 @@
  * address passes for a name.  An underscore is no host name's letter, but
  * there are MX hosts with one, and it can do no harm.
  */
-bool	dns_name_is_host(const char *name);
+bool dns_name_is_host(const char *name);
 
 #endif

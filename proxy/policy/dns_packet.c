@@ -16,11 +16,12 @@
 #include <string.h>
 
 #define WIRE_NAME_MAX 255
+#define LABEL_POINTER 0xc0
 #define TYPE_CNAME    5
 #define TYPE_SOA      6
 #define CLASS_IN      1
-#define FLAG_QR	      0x8000
-#define FLAG_TC	      0x0200
+#define FLAG_QR       0x8000
+#define FLAG_TC       0x0200
 #define RCODE_MASK    0x000f
 #define RCODE_OK      0
 #define RCODE_NAME    3
@@ -104,6 +105,21 @@ name_add_label(struct name *name, struct wire *wire, uint8_t len)
 	return 0;
 }
 
+/* The labels up to the root or a pointer; its first byte is left in len. */
+static int
+get_labels(struct wire *wire, struct name *name, uint8_t *len)
+{
+	for (;;) {
+		if (get_u8(wire, len) == -1)
+			return -1;
+		if (*len == 0 || (*len & LABEL_POINTER) == LABEL_POINTER)
+			return 0;
+		if ((*len & LABEL_POINTER) != 0 ||
+		    name_add_label(name, wire, *len) == -1)
+			return -1;
+	}
+}
+
 /*
  * RFC 1035 4.1.4.  A pointer must lead before the part of the name that it
  * ends, so that following pointers comes to an end by itself.
@@ -112,35 +128,26 @@ static int
 get_name(struct wire *wire, struct name *name)
 {
 	struct wire part = *wire;
-	size_t start = wire->pos;
-	bool has_jumped = false;
+	size_t start = wire->pos, end = 0;
 	uint8_t len, low;
 
 	name->len = 0;
 	for (;;) {
-		if (get_u8(&part, &len) == -1)
+		if (get_labels(&part, name, &len) == -1)
 			return -1;
-		if ((len & 0xc0) == 0xc0) {
-			if (get_u8(&part, &low) == -1)
-				return -1;
-			if (!has_jumped)
-				wire->pos = part.pos;
-			has_jumped = true;
-			part.pos = (size_t)(len & 0x3f) << 8 | low;
-			if (part.pos >= start)
-				return -1;
-			start = part.pos;
-		} else if ((len & 0xc0) != 0) {
-			return -1;
-		} else if (len == 0) {
+		if (len == 0)
 			break;
-		} else if (name_add_label(name, &part, len) == -1) {
+		if (get_u8(&part, &low) == -1)
 			return -1;
-		}
+		if (end == 0)
+			end = part.pos;
+		part.pos = (size_t)(len & ~LABEL_POINTER) << 8 | low;
+		if (part.pos >= start)
+			return -1;
+		start = part.pos;
 	}
 	name->labels[name->len++] = 0;
-	if (!has_jumped)
-		wire->pos = part.pos;
+	wire->pos = end != 0 ? end : part.pos;
 	return 0;
 }
 
@@ -202,25 +209,25 @@ rdata_name(const struct wire *packet, const struct rr *rr, size_t offset,
 }
 
 static int
-read_address(const struct wire *packet, const struct rr *rr,
-    struct dns_record *record)
+read_address(
+    const struct wire *packet, const struct rr *rr, struct dns_record *record)
 {
 	const uint8_t *rdata = packet->data + rr->rdata;
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6 };
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6};
 
 	if (rr->type == DNS_A) {
 		if (rr->rdata_len != sizeof(sin.sin_addr))
 			return -1;
 		memcpy(&sin.sin_addr, rdata, sizeof(sin.sin_addr));
-		return address_from_sockaddr(&record->address,
-		    (struct sockaddr *)&sin);
+		return address_from_sockaddr(
+		    &record->address, (struct sockaddr *)&sin);
 	}
 	if (rr->rdata_len != sizeof(sin6.sin6_addr))
 		return -1;
 	memcpy(&sin6.sin6_addr, rdata, sizeof(sin6.sin6_addr));
-	return address_from_sockaddr(&record->address,
-	    (struct sockaddr *)&sin6);
+	return address_from_sockaddr(
+	    &record->address, (struct sockaddr *)&sin6);
 }
 
 static int
@@ -250,11 +257,11 @@ add_sorted(struct dns_answer *answer, const struct dns_record *record)
 }
 
 static int
-add_mx(const struct wire *packet, const struct rr *rr,
-    struct dns_answer *answer)
+add_mx(
+    const struct wire *packet, const struct rr *rr, struct dns_answer *answer)
 {
 	struct wire rdata = *packet;
-	struct dns_record record = { .preference = 0 };
+	struct dns_record record = {.preference = 0};
 	struct name host;
 
 	rdata.pos = rr->rdata;
@@ -270,10 +277,10 @@ add_mx(const struct wire *packet, const struct rr *rr,
 }
 
 static int
-add_record(const struct wire *packet, const struct rr *rr,
-    struct dns_answer *answer)
+add_record(
+    const struct wire *packet, const struct rr *rr, struct dns_answer *answer)
 {
-	struct dns_record record = { .preference = 0 };
+	struct dns_record record = {.preference = 0};
 
 	if (rr->type == DNS_MX)
 		return add_mx(packet, rr, answer);
@@ -288,7 +295,12 @@ add_record(const struct wire *packet, const struct rr *rr,
  * One look through the answer section for records of name, which becomes the
  * target where the name is an alias.
  */
-enum found { FOUND_BAD = -1, FOUND_NOTHING, FOUND_ALIAS, FOUND_RECORDS };
+enum found {
+	FOUND_BAD = -1,
+	FOUND_NOTHING,
+	FOUND_ALIAS,
+	FOUND_RECORDS
+};
 
 static enum found
 search(struct wire answers, size_t count, uint16_t type, struct name *name,
@@ -339,10 +351,10 @@ static void
 fail_rcode(struct dns_answer *answer, unsigned int rcode)
 {
 	static const char *const names[] = {
-		[1] = "FORMERR",
-		[2] = "SERVFAIL",
-		[4] = "NOTIMP",
-		[5] = "REFUSED",
+	    [1] = "FORMERR",
+	    [2] = "SERVFAIL",
+	    [4] = "NOTIMP",
+	    [5] = "REFUSED",
 	};
 
 	if (rcode < sizeof(names) / sizeof(names[0]) && names[rcode] != NULL)
@@ -413,8 +425,8 @@ parse(struct wire *wire, enum dns_type type, struct dns_answer *answer)
 	    get_u16(wire, &question_class) == -1 || question_type != type ||
 	    question_class != CLASS_IN)
 		return -1;
-	if (check_records(*wire, answers, authorities, additionals,
-		&negative_ttl) == -1)
+	if (check_records(
+		*wire, answers, authorities, additionals, &negative_ttl) == -1)
 		return -1;
 	if ((flags & RCODE_MASK) != RCODE_OK &&
 	    (flags & RCODE_MASK) != RCODE_NAME) {
@@ -437,7 +449,7 @@ int
 dns_packet_parse(const uint8_t *packet, size_t len, enum dns_type type,
     struct dns_answer *answer)
 {
-	struct wire wire = { .data = packet, .len = len };
+	struct wire wire = {.data = packet, .len = len};
 
 	memset(answer, 0, sizeof(*answer));
 	answer->ttl = INT32_MAX;

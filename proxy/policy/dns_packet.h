@@ -14,11 +14,11 @@
 #include "proxy/base/address.h"
 #include "proxy/policy/dns_name.h"
 
-#define DNS_RECORDS_MAX	 64  /* records kept of one answer */
-#define DNS_PACKET_RRS	 512 /* records of all kinds looked at in one packet */
-#define DNS_ALIASES_MAX	 12  /* CNAME records followed */
-#define DNS_TTL_NEGATIVE 60  /* seconds, where no SOA record says */
-#define DNS_WHY_MAX	 160
+#define DNS_RECORDS_MAX  64 /* records kept of one answer */
+#define DNS_PACKET_RRS   512 /* records of all kinds looked at in one packet */
+#define DNS_ALIASES_MAX  12 /* CNAME records followed */
+#define DNS_TTL_NEGATIVE 60 /* seconds, where no SOA record says */
+#define DNS_WHY_MAX      160
 
 enum dns_type {
 	DNS_A = 1,
@@ -27,27 +27,27 @@ enum dns_type {
 };
 
 enum dns_status {
-	DNS_FOUND,    /* there are records of that type */
-	DNS_NODATA,   /* the name exists, without any of that type */
+	DNS_FOUND, /* there are records of that type */
+	DNS_NODATA, /* the name exists, without any of that type */
 	DNS_NXDOMAIN, /* the name does not exist */
-	DNS_BOGUS,    /* DNSSEC shows that the answer is not the owner's */
-	DNS_FAILED,   /* no answer that tells: SERVFAIL, timeout and the like */
+	DNS_BOGUS, /* DNSSEC shows that the answer is not the owner's */
+	DNS_FAILED, /* no answer that tells: SERVFAIL, timeout and the like */
 };
 
 struct dns_record {
-	struct address address;	   /* A, AAAA; port 0 */
-	uint16_t preference;	   /* MX */
-	char name[DNS_NAME_MAX];   /* MX: a name that dns_name_is_host, or "" */
+	struct address address; /* A, AAAA; port 0 */
+	uint16_t preference; /* MX */
+	char name[DNS_NAME_MAX]; /* MX: a name that dns_name_is_host, or "" */
 };
 
 struct dns_answer {
 	enum dns_status status;
-	bool	 is_secure;	/* proved by DNSSEC; never with BOGUS, FAILED */
-	uint32_t ttl;		/* seconds, of the shortest-lived record used */
-	size_t	 count;		/* MX: best preference first, then by name */
+	bool is_secure; /* proved by DNSSEC; never with BOGUS, FAILED */
+	uint32_t ttl; /* seconds, of the shortest-lived record used */
+	size_t count; /* MX: best preference first, then by name */
 	struct dns_record records[DNS_RECORDS_MAX];
-	size_t	 bad_count;	/* MX records whose host no host can be named */
-	char	 why[DNS_WHY_MAX]; /* BOGUS and FAILED; not yet escaped */
+	size_t bad_count; /* MX records whose host no host can be named */
+	char why[DNS_WHY_MAX]; /* BOGUS and FAILED; not yet escaped */
 };
 
 /*
@@ -57,13 +57,13 @@ struct dns_answer {
  * "".  Returns 0, or -1 where the packet breaks the format or a bound above:
  * answer is then DNS_FAILED and says why.
  */
-int	dns_packet_parse(const uint8_t *packet, size_t len, enum dns_type type,
-	    struct dns_answer *answer);
+int dns_packet_parse(const uint8_t *packet, size_t len, enum dns_type type,
+    struct dns_answer *answer);
 
 /*
  * dns_answer_fail makes answer a DNS_FAILED one, why printf-style, with ttl 0.
  */
-void	dns_answer_fail(struct dns_answer *, const char *why, ...)
-	    __attribute__((format(printf, 2, 3)));
+void dns_answer_fail(struct dns_answer *, const char *why, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

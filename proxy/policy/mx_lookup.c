@@ -17,7 +17,7 @@ struct mx_lookup;
 
 struct host_lookup {
 	struct mx_lookup *lookup; /* borrowed */
-	struct mx_host *host;	  /* likewise */
+	struct mx_host *host; /* likewise */
 };
 
 /* Lives until the last answer is in, and frees itself then. */
@@ -61,8 +61,8 @@ on_addresses(void *arg, const struct dns_answer *answer)
 	case DNS_FOUND:
 	case DNS_NODATA:
 	case DNS_NXDOMAIN:
-		host->host->has_destination = has_address(answer,
-		    &lookup->destination);
+		host->host->has_destination = has_address(
+		    answer, &lookup->destination);
 		if (answer->ttl < lookup->facts.ttl)
 			lookup->facts.ttl = answer->ttl;
 		break;
@@ -91,8 +91,8 @@ add_host(struct mx_facts *facts, const char *name)
 {
 	if (facts->host_count == DECISION_NAMES_MAX || has_host(facts, name))
 		return;
-	strlcpy(facts->hosts[facts->host_count++].name, name,
-	    DECISION_NAME_MAX);
+	strlcpy(
+	    facts->hosts[facts->host_count++].name, name, DECISION_NAME_MAX);
 }
 
 /*
@@ -113,7 +113,7 @@ read_hosts(struct mx_lookup *lookup, const struct dns_answer *answer)
 		if (answer->records[i].name[0] != '\0')
 			add_host(facts, answer->records[i].name);
 	facts->is_null = facts->host_count == 0 && answer->count > 0 &&
-	    answer->bad_count == 0;
+	                 answer->bad_count == 0;
 }
 
 static void

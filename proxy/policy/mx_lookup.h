@@ -17,8 +17,8 @@ struct mx_facts;
  * from the event loop, with facts that are valid until it returns; or -1 with
  * errno set as dns_ask, and done will not be called.
  */
-int	mx_lookup_start(struct dns *, const char *domain,
-	    const struct address *destination,
-	    void (*done)(void *arg, const struct mx_facts *), void *arg);
+int mx_lookup_start(struct dns *, const char *domain,
+    const struct address *destination,
+    void (*done)(void *arg, const struct mx_facts *), void *arg);
 
 #endif

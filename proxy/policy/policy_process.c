@@ -34,16 +34,18 @@ struct policy;
 /* A relay's end of its channel. */
 struct relay {
 	LIST_ENTRY(relay) entry;
-	struct policy *policy;	     /* borrowed */
+	struct policy *policy; /* borrowed */
 	struct ipc_channel *channel; /* owned */
 };
+
+LIST_HEAD(relay_list, relay);
 
 struct policy {
 	struct event_base *base;
 	struct child *child;
 	struct config *config;
 	struct asker *asker;
-	LIST_HEAD(, relay) relays;
+	struct relay_list relays;
 	bool is_draining;
 };
 
@@ -98,8 +100,7 @@ read_question(struct question *question, enum policy_message kind,
 }
 
 static int
-on_ask_server(void *arg, struct ipc_channel *channel,
-    struct ipc_reader *reader)
+on_ask_server(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 {
 	struct relay *relay = arg;
 	struct question question;
@@ -113,8 +114,7 @@ on_ask_server(void *arg, struct ipc_channel *channel,
 }
 
 static int
-on_ask_domain(void *arg, struct ipc_channel *channel,
-    struct ipc_reader *reader)
+on_ask_domain(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 {
 	struct relay *relay = arg;
 	struct question question;
@@ -134,8 +134,8 @@ on_ask_domain(void *arg, struct ipc_channel *channel,
 }
 
 static int
-on_ask_literal(void *arg, struct ipc_channel *channel,
-    struct ipc_reader *reader)
+on_ask_literal(
+    void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 {
 	struct relay *relay = arg;
 	struct question question;
@@ -150,10 +150,10 @@ on_ask_literal(void *arg, struct ipc_channel *channel,
 }
 
 static const struct ipc_row relay_rows[] = {
-	{ POLICY_ASK_SERVER, false, "ASK_SERVER", on_ask_server },
-	{ POLICY_ASK_DOMAIN, false, "ASK_DOMAIN", on_ask_domain },
-	{ POLICY_ASK_LITERAL, false, "ASK_LITERAL", on_ask_literal },
-	{ 0, false, NULL, NULL },
+    {POLICY_ASK_SERVER, false, "ASK_SERVER", on_ask_server},
+    {POLICY_ASK_DOMAIN, false, "ASK_DOMAIN", on_ask_domain},
+    {POLICY_ASK_LITERAL, false, "ASK_LITERAL", on_ask_literal},
+    {0, false, NULL, NULL},
 };
 
 static void
@@ -172,7 +172,7 @@ on_relay_closed(void *arg, struct ipc_channel *channel, const char *why)
 static int
 on_config(void *arg, uint32_t generation, int fd)
 {
-	static const char *const no_paths[] = { NULL };
+	static const char *const no_paths[] = {NULL};
 	struct policy *policy = arg;
 	char error[ASKER_ERROR_MAX];
 	const char *why;
@@ -203,8 +203,8 @@ on_relay(void *arg, int fd)
 	if ((relay = calloc(1, sizeof(*relay))) == NULL)
 		goto fail;
 	relay->policy = policy;
-	relay->channel = ipc_channel_new(policy->base, fd, "relay",
-	    relay_rows, on_relay_closed, relay);
+	relay->channel = ipc_channel_new(
+	    policy->base, fd, "relay", relay_rows, on_relay_closed, relay);
 	if (relay->channel == NULL)
 		goto fail;
 	LIST_INSERT_HEAD(&policy->relays, relay, entry);
@@ -229,21 +229,21 @@ on_drain(void *arg, bool is_now)
 }
 
 static const struct child_handlers handlers = {
-	.config = on_config,
-	.relay = on_relay,
-	.drain = on_drain,
+    .config = on_config,
+    .relay = on_relay,
+    .drain = on_drain,
 };
 
 int
 main(void)
 {
-	struct policy policy = { .is_draining = false };
+	struct policy policy = {.is_draining = false};
 
 	LIST_INIT(&policy.relays);
 	if ((policy.base = event_base_new()) == NULL)
 		return EXIT_FAILURE;
-	policy.child = child_start(policy.base, "postern-policy", &handlers,
-	    &policy);
+	policy.child = child_start(
+	    policy.base, "postern-policy", &handlers, &policy);
 	if (event_base_dispatch(policy.base) == -1)
 		fatal("event loop");
 	return EXIT_FAILURE;

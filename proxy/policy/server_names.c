@@ -17,16 +17,16 @@
 #include "proxy/policy/dns.h"
 
 struct server_name {
-	struct server_names *names;	/* borrowed */
-	const struct block_host *host;	/* borrowed */
-	struct address *addresses;	/* owned; the last good ones */
+	struct server_names *names; /* borrowed */
+	const struct block_host *host; /* borrowed */
+	struct address *addresses; /* owned; the last good ones */
 	size_t count;
-	bool has_good;	 /* addresses were told once, be it none at all */
+	bool has_good; /* addresses were told once, be it none at all */
 	bool has_failed; /* the last lookup did */
 	bool has_warned_none;
 	bool is_running;
-	int64_t good;	 /* when they were told; ms */
-	int64_t due;	 /* to be looked up again; ms */
+	int64_t good; /* when they were told; ms */
+	int64_t due; /* to be looked up again; ms */
 };
 
 struct table {
@@ -35,11 +35,11 @@ struct table {
 };
 
 struct server_names {
-	struct dns *dns;		/* borrowed */
-	const struct blocks *blocks;	/* borrowed */
+	struct dns *dns; /* borrowed */
+	const struct blocks *blocks; /* borrowed */
 	struct table ipv4;
 	struct table ipv6;
-	struct host_fact *facts;	/* owned */
+	struct host_fact *facts; /* owned */
 	size_t running;
 	void (*changed)(void *);
 	void *arg;
@@ -57,7 +57,7 @@ static bool
 is_usable(const struct server_name *name, int64_t now)
 {
 	return name->has_good &&
-	    now - name->good <= (int64_t)SERVER_STALE_MAX * 1000;
+	       now - name->good <= (int64_t)SERVER_STALE_MAX * 1000;
 }
 
 static void
@@ -68,9 +68,9 @@ fail(struct server_name *name, const char *why)
 	if (!name->has_failed)
 		log_warnx("server \"%s\": cannot look up %s: %s%s",
 		    name->host->rule->name, name->host->name, why,
-		    is_usable(name, now) ?
-			"; its last known addresses stay in use" :
-			"; what no other server block claims is deferred");
+		    is_usable(name, now)
+			? "; its last known addresses stay in use"
+			: "; what no other server block claims is deferred");
 	name->has_failed = true;
 	name->due = now + (int64_t)SERVER_RETRY * 1000;
 }
@@ -139,8 +139,7 @@ table_of(struct server_names *names, sa_family_t family)
 }
 
 static void
-start(struct server_names *names, struct server_name *name,
-    enum dns_type type)
+start(struct server_names *names, struct server_name *name, enum dns_type type)
 {
 	if (dns_ask(names->dns, name->host->name, type, on_answer, name) ==
 	    -1) {
@@ -164,8 +163,7 @@ server_names_refresh(struct server_names *names, sa_family_t family)
 		name = &table->rows[i];
 		if (!name->is_running && now < name->due)
 			continue;
-		if (!name->is_running &&
-		    names->running < SERVER_NAMES_LOOKUPS)
+		if (!name->is_running && names->running < SERVER_NAMES_LOOKUPS)
 			start(names, name, table->type);
 		if (!name->has_failed)
 			is_ready = false;
@@ -188,15 +186,15 @@ server_names_facts(struct server_names *names, sa_family_t family)
 		fact->is_known = is_usable(name, now);
 		fact->addresses = name->addresses;
 		fact->count = name->count;
-		fact->ttl = now < name->due ?
-		    (uint32_t)((name->due - now) / 1000) : 0;
+		fact->ttl = now < name->due
+		                ? (uint32_t)((name->due - now) / 1000)
+		                : 0;
 	}
 	return names->facts;
 }
 
 static int
-table_init(struct server_names *names, struct table *table,
-    enum dns_type type)
+table_init(struct server_names *names, struct table *table, enum dns_type type)
 {
 	size_t i, count = names->blocks->host_count;
 

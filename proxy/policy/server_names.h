@@ -19,18 +19,18 @@ struct server_names;
 
 #define SERVER_NAMES_LOOKUPS 256 /* at once */
 /* Seconds. */
-#define SERVER_TTL_MIN	     30
-#define SERVER_TTL_MAX	     3600
-#define SERVER_RETRY	     30	   /* after a failure */
-#define SERVER_STALE_MAX     86400 /* last good addresses stay in use */
+#define SERVER_TTL_MIN   30
+#define SERVER_TTL_MAX   3600
+#define SERVER_RETRY     30 /* after a failure */
+#define SERVER_STALE_MAX 86400 /* last good addresses stay in use */
 
 /*
  * server_names_new borrows all its arguments.  changed is called, from the
  * event loop, each time a lookup has ended.  NULL with errno ENOMEM.
  */
-struct server_names *server_names_new(struct dns *, const struct blocks *,
-	    void (*changed)(void *arg), void *arg);
-void	server_names_free(struct server_names *);
+struct server_names *server_names_new(
+    struct dns *, const struct blocks *, void (*changed)(void *arg), void *arg);
+void server_names_free(struct server_names *);
 
 /*
  * server_names_refresh starts the lookups that are due in that family.  True
@@ -38,7 +38,7 @@ void	server_names_free(struct server_names *);
  * `changed` and call again.  A host whose last lookup failed is never waited
  * for.
  */
-bool	server_names_refresh(struct server_names *, sa_family_t);
+bool server_names_refresh(struct server_names *, sa_family_t);
 
 /*
  * server_names_facts returns a row for each of blocks->hosts, valid until the

@@ -336,7 +336,6 @@ command_parse(const struct line *line, struct command *cmd)
 		return refuse(cmd, COMMAND_SYNTAX, 500, "5.5.2",
 		    "line without a command");
 	verb = slice_word(&rest);
-	slice_trim(&rest);
 	cmd->verb = find_verb(verb);
 	cmd->args = rest.text;
 	cmd->args_len = rest.len;

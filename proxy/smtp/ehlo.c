@@ -15,7 +15,7 @@
 #include "proxy/smtp/reply.h"
 
 static const char *const keywords[EHLO_BIT_COUNT] = {
-#define X(name, keyword, shown) [EHLO_BIT_##name] = keyword,
+#define X(name, keyword, shown) [EHLO_BIT_##name] = (keyword),
     EHLO_CAPABILITIES(X)
 #undef X
 };
@@ -166,7 +166,7 @@ int
 ehlo_format(const struct ehlo *ehlo, const struct reply *reply, bool with_auth,
     struct buf *out)
 {
-	struct slice lines[1 + EHLO_BIT_COUNT], value;
+	struct slice lines[1 + EHLO_BIT_COUNT], text, value;
 	char first[TEXT_MAX], auth[sizeof("AUTH ") + EHLO_AUTH_MAX];
 	uint32_t todo = ehlo->capabilities & shown_to_client;
 	enum ehlo_bit bit;
@@ -176,17 +176,17 @@ ehlo_format(const struct ehlo *ehlo, const struct reply *reply, bool with_auth,
 		todo &= ~(uint32_t)EHLO_AUTH;
 	lines[count++] = greeting(reply, first);
 	for (i = 1; i < reply->line_count; i++) {
-		lines[count] = reply_slice(reply, i);
-		bit = recognise(lines[count], &value);
+		text = reply_slice(reply, i);
+		bit = recognise(text, &value);
 		if (bit == EHLO_BIT_COUNT || !(todo & UINT32_C(1) << bit))
 			continue;
 		todo &= ~(UINT32_C(1) << bit);
 		if (bit == EHLO_BIT_AUTH) {
-			lines[count].text = auth;
-			lines[count].len = snprintf(
+			text.text = auth;
+			text.len = snprintf(
 			    auth, sizeof(auth), "AUTH %s", ehlo->auth);
 		}
-		count++;
+		lines[count++] = text;
 	}
 	for (i = 0; i < count; i++)
 		if (put_line(out, i + 1 == count, lines[i]) == -1)

@@ -33,8 +33,8 @@ void slice_skip(struct slice *, size_t n);
 void slice_trim(struct slice *);
 
 /*
- * slice_word takes the bytes before the next space off the front, and the
- * spaces around them.  Returns an empty slice where only spaces were left.
+ * slice_word takes the bytes before the next space off the front and leaves
+ * the rest trimmed.  Returns an empty slice where only spaces were left.
  */
 struct slice slice_word(struct slice *);
 

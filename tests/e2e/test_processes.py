@@ -7,6 +7,7 @@ last part is the life of the real children.
 """
 
 import contextlib
+import errno
 import os
 import re
 import select
@@ -197,7 +198,7 @@ def real():
 
 def test_ready_only_when_all_serve(house):
     house.does("policy", "nothing")
-    house.start(wait=False)
+    house.start(wait=False, watchdog=2)
     house.await_log(r"fake policy \d+: never ready")
     for number in (1, 2):
         house.await_log(f"relay {number}: serving")
@@ -208,6 +209,19 @@ def test_ready_only_when_all_serve(house):
     house.await_told("STATUS=running: 2 of 2 relays, policy up, 6 sessions")
     assert len(house.children("relay")) == 2
     assert len(house.children("policy")) == 1
+
+
+def test_not_ready_without_a_relay(house):
+    house.does("relay", "nothing")
+    house.start(wait=False)
+    house.await_log("policy: serving")
+    house.await_log(r"fake relay \d+: never ready", count=2)
+    house.does("relay", "well")
+    os.kill(house.child("relay 1"), signal.SIGKILL)
+    house.await_log("relay 1: serving")
+    assert "READY=1" not in house.told.lines
+    os.kill(house.child("relay 2"), signal.SIGKILL)
+    house.await_told("READY=1")
 
 
 def test_each_child_gets_what_it_needs(house):
@@ -284,14 +298,15 @@ NOTHING = dict.fromkeys(("Inh", "Prm", "Eff", "Bnd", "Amb"), 0)
 
 
 @pytest.mark.parametrize("config, kept", [
-    ("mode = gateway; interfaces = [lo]", NET_RAW),
-    ("mode = gateway; interfaces = [lo]; keep_source_address = false", 0),
+    ("mode = gateway; interfaces = [lan0]", NET_RAW),
+    ("mode = gateway; interfaces = [lan0]; keep_source_address = false", 0),
     ("mode = local; own_connections = mark", NET_RAW),
     ("mode = local; own_connections = uid", 0),
     ("mode = local; own_connections = auto", NET_RAW),
 ])
 def test_children_keep_only_what_they_need(house, config, kept):
-    house.start(f"user = {USER}; workers = 1; {config}")
+    house.start(f"user = {USER}; workers = 1; {config}",
+                before=("setpriv", "--groups=0,4"))
     relay, = house.children("relay")
     policy, = house.children("policy")
     wanted = {key: kept for key in NOTHING} | {"Bnd": 0}
@@ -315,11 +330,38 @@ def test_without_root(house):
 
 
 def test_gateway_without_capability(house):
-    house.start("mode = gateway; interfaces = [lo]", wait=False,
+    house.start("mode = gateway; interfaces = [lan0]", wait=False,
                 before=("setpriv", f"--reuid={USER}", "--regid=65534",
                         "--clear-groups"))
     assert house.await_end() == 1
     house.await_log("keep_source_address needs CAP_NET_RAW")
+
+
+def test_the_unit_grants_enough(real):
+    """What scripts/postern.service leaves of root does for a whole life."""
+    unit = os.path.join(os.path.dirname(__file__), "../../scripts",
+                        "postern.service")
+    with open(unit, encoding="ascii") as file:
+        granted, = re.findall(r"^CapabilityBoundingSet=(.*)", file.read(),
+                              re.MULTILINE)
+    bounding = ",".join(["-all", *(f"+{name.removeprefix('CAP_').lower()}"
+                                   for name in granted.split())])
+    real.start(REAL.replace("mode = local", "mode = gateway\n"
+                            "interfaces = [lan0]\nkeep_rules = false"),
+               arguments=(), watchdog=2,
+               before=("setpriv", f"--bounding-set={bounding}",
+                       "--no-new-privs"))
+    assert has_rules(real)
+    assert confined(real.child("relay 1"))["Bnd"] == 0
+    since, told = real.log.mark(), real.told.mark()
+    real.signal(signal.SIGHUP)
+    real.await_told("STATUS=.* settings 2$", since=told)
+    os.kill(real.child("relay 1"), signal.SIGSTOP)
+    real.await_log(r"relay 1\[\d+\]: killed .*stuck", since=since)
+    real.await_log("relay 1: serving", since=since)
+    real.signal(signal.SIGTERM)
+    assert real.await_end() == 0
+    assert not has_rules(real)
 
 
 # Ends of children.
@@ -338,7 +380,7 @@ def test_killed_relay_comes_back_with_back_off(house):
         new = house.child("relay 1")
         assert new != old
         house.await_log(rf"fake policy \d+: channel to relay {new}")
-    house.await_told("STATUS=running: 2 of 2 relays, policy up, 6 sessions",
+    house.await_told("STATUS=running: 2 of 2 relays, policy up",
                      since=house.told.mark() - 1)
 
 
@@ -431,8 +473,8 @@ def test_reload(house):
     said = [line.split("=")[0] for line in house.told.lines[told:]]
     assert [word for word in said if word != "STATUS"] == [
         "RELOADING", "MONOTONIC_USEC", "READY"]
-    house.await_told("STATUS=running: 2 of 2 relays, policy up, 6 sessions, "
-                     "settings 2$", since=told)
+    house.await_told("STATUS=running: 2 of 2 relays, policy up, "
+                     r"\d+ sessions, settings 2$", since=told)
     house.await_log(rf"fake policy {old}: DRAIN", since=since)
     await_gone([old])
     new = house.child("policy")
@@ -509,19 +551,37 @@ def await_quiet(house):
             house.told.wait(re.compile("."), 0.1, house.told.mark())
 
 
-def test_some_settings_need_a_restart(house):
+def test_reload_of_a_bad_trust_file(house):
+    """The relays could only refuse it when it is too late."""
     house.start()
-    house.configure(CONFIG.replace("workers = 2", "workers = 3")
+    before = house.children()
+    with open(f"{house.directory}/trust.pem", "w", encoding="ascii") as file:
+        file.write("-----BEGIN CERTIFICATE-----\nAAAA\n"
+                   "-----END CERTIFICATE-----\n")
+    house.configure(CONFIG + f'trust = "{house.directory}/trust.pem"\n')
+    house.signal(signal.SIGHUP)
+    house.await_log("not reloaded, the old settings stay: .*/trust.pem: ")
+    assert house.children() == before
+
+
+def test_some_settings_need_a_restart(house):
+    """What the rules and the open sockets were made with."""
+    config = CONFIG.replace("= mark", "= uid")
+    house.start(config, arguments=())
+    rules = house.ns.run("nft", "list", "ruleset").stdout
+    house.configure(config.replace("workers = 2", "workers = 3")
                     .replace(USER, "daemon") + "listen_port = 10026\n")
     house.signal(signal.SIGHUP)
     for key in ("workers", "user", "listen_port"):
         house.await_log(f"{key} changes only with a restart")
     house.await_told("STATUS=running: 2 of 2 relays.* settings 2$")
-    os.kill(house.child("relay 1"), signal.SIGKILL)
+    assert house.ns.run("nft", "list", "ruleset").stdout == rules
     since = house.log.mark()
+    os.kill(house.child("relay 1"), signal.SIGKILL)
     house.await_log("relay 1: serving", since=since)
     confined(house.child("relay 1"))
-    assert house.ask() in house.children("relay")
+    with house.ns.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+        assert client.connect_ex(("127.0.0.1", 10026)) == errno.ECONNREFUSED
 
 
 # Stop.
@@ -543,15 +603,21 @@ def test_stop(house, number):
 
 
 def test_stop_does_not_wait_for_ever(house):
+    """Nor does what has ended by then come back."""
     house.does("relay", "stay")
     house.start(CONFIG.replace("3s", "1s"))
-    began = time.monotonic()
+    house.does("relay", "well")
+    since = house.log.mark()
+    os.kill(house.child("relay 1"), signal.SIGKILL)
+    house.await_log("relay 1: serving", since=since)
     children = house.children()
+    since = house.log.mark()
     house.signal(signal.SIGTERM)
+    house.await_log(r"relay 1\[\d+\]: ended$", since=since)
     assert house.await_end() == 0
-    assert 1 <= time.monotonic() - began
-    house.await_log(r"relay 1\[\d+\]: killed .*did not end in time")
+    house.await_log(r"relay 2\[\d+\]: killed .*did not end in time")
     await_gone(children)
+    assert not house.log.matching(re.compile("started"), since)
 
 
 def test_second_stop_is_at_once(house):
@@ -613,6 +679,14 @@ def test_rules_come_first_and_stay(house):
     house.signal(signal.SIGTERM)
     assert house.await_end() == 0
     assert has_rules(house)
+
+
+def test_nothing_opens_without_the_rules(house):
+    house.start(arguments=(), wait=False,
+                before=("setpriv", "--bounding-set=-net_admin",
+                        "--inh-caps=-net_admin"))
+    assert house.await_end() == 1
+    assert not house.log.matching(re.compile("started"))
 
 
 def test_rules_go_where_told(house):

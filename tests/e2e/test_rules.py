@@ -341,6 +341,14 @@ def test_gateway_relays_share_the_port(net, origin, family):
         assert len(clients) < 200, "all went to one relay"
 
 
+def test_gateway_and_mapped_addresses(net, origin):
+    """THREATS 47: a program that speaks IPv4 through an IPv6 socket."""
+    relay = origin.listen(net.gate, socket.AF_INET)
+    net.apply()
+    with dial(net.client, "::ffff:10.2.0.2"), accept(relay) as seized:
+        assert origin.of(seized) == ("10.2.0.2", 25)
+
+
 # What a stock kernel, distributions and wg-quick set.
 @pytest.mark.parametrize("sysctls", [
     {},
@@ -607,6 +615,7 @@ def test_nothing_leaks_while_rules_are_replaced(net, family):
 @FAMILIES
 def test_seized_connections_outlive_a_replacement(net, origin, family):
     ip = net.ip[family]
+    net.sysctl("ipv4/tcp_early_demux", 0)  # no route from a socket's memory
     relay = origin.listen(net.gate, family)
     server = listen(net.server, ip["server"])
     net.apply()
@@ -664,6 +673,14 @@ def test_local_seizes_programs_connections(host, origin, family, own):
             assert origin.of(seized, redirected=True) == (ip["server"], 25)
             talk(client, seized)
     nobody_came(server)
+
+
+def test_local_and_mapped_addresses(host, origin):
+    """THREATS 47: a program that speaks IPv4 through an IPv6 socket."""
+    relay = origin.listen(host.host, socket.AF_INET, transparent=False)
+    host.apply()
+    with dial(host.host, "::ffff:10.2.0.2"), accept(relay) as seized:
+        assert origin.of(seized, redirected=True) == ("10.2.0.2", 25)
 
 
 @pytest.mark.parametrize("own, uid, mark, passes", [

@@ -20,24 +20,24 @@
 
 #define AT 1800000000 /* the seeds' time, of make_certs.py */
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static struct store *
 make_store(CRYPTO_BUFFER *anchor)
 {
 	static const char begin[] = "-----BEGIN CERTIFICATE-----\n";
 	static const char end[] = "\n-----END CERTIFICATE-----\n";
-	size_t len = CRYPTO_BUFFER_len(anchor);
+	size_t len = CRYPTO_BUFFER_len(anchor), room;
 	char error[STORE_ERROR_MAX], *text;
 	struct store *store;
 
-	text = malloc(sizeof(begin) + sizeof(end) + len / 3 * 4 + 5);
-	if (text == NULL)
+	room = sizeof(begin) + sizeof(end) + len / 3 * 4 + 5;
+	if ((text = calloc(1, room)) == NULL)
 		return NULL;
-	strcpy(text, begin);
-	EVP_EncodeBlock((uint8_t *)text + strlen(text),
-	    CRYPTO_BUFFER_data(anchor), len);
-	strcat(text, end);
+	strlcpy(text, begin, room);
+	EVP_EncodeBlock(
+	    (uint8_t *)text + strlen(text), CRYPTO_BUFFER_data(anchor), len);
+	strlcat(text, end, room);
 	store = store_from_pem(text, strlen(text), error);
 	free(text);
 	return store;
@@ -56,12 +56,15 @@ check_text(const char *text)
 }
 
 static void
-verify(const STACK_OF(CRYPTO_BUFFER) *certs)
+verify(const STACK_OF(CRYPTO_BUFFER) * certs)
 {
 	static const char *const names[] = {"mx.example.org"};
 	static const uint8_t ip[] = {192, 0, 2, 1};
-	struct verify_request request = {.names = names, .name_count = 1,
-	    .ip = ip, .ip_len = sizeof(ip), .at = AT};
+	struct verify_request request = {.names = names,
+	    .name_count = 1,
+	    .ip = ip,
+	    .ip_len = sizeof(ip),
+	    .at = AT};
 	char leaf_names[VERIFY_TEXT_MAX];
 	struct verify_report report;
 	struct chain *chain;
@@ -69,8 +72,8 @@ verify(const STACK_OF(CRYPTO_BUFFER) *certs)
 
 	if ((chain = chain_from_buffers(certs)) == NULL)
 		return;
-	store = make_store(sk_CRYPTO_BUFFER_value(certs,
-	    sk_CRYPTO_BUFFER_num(certs) - 1));
+	store = make_store(
+	    sk_CRYPTO_BUFFER_value(certs, sk_CRYPTO_BUFFER_num(certs) - 1));
 	request.trust = store;
 	verify_chain(chain, &request, &report);
 	check_text(report.text);
@@ -111,8 +114,8 @@ read_names(const uint8_t *data, size_t size)
 	name_list_has_ip(data, size, data, size < 16 ? 4 : 16);
 	name_list_text(data, size, text, sizeof(text));
 	name_constraints_count(data, size);
-	name_constraints_exclude_wildcard(data, size / 2, data + size / 2,
-	    size - size / 2);
+	name_constraints_exclude_wildcard(
+	    data, size / 2, data + size / 2, size - size / 2);
 	/* A name that matches is the host's but for case and dots. */
 	if (name_matches(data, size, "mx.example.org") &&
 	    (size < 13 || size > 15))

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#define CASE_AT	       1800000000 /* AT in make_certs.py */
+#define CASE_AT        1800000000 /* AT in make_certs.py */
 #define CASE_DAY       86400
 #define CASE_HOST      "mx.example.org"
 #define CASE_BYTES_MAX (1024 * 1024)

@@ -25,10 +25,10 @@
 #include "proxy/tls/conn.h"
 
 struct peer {
-	struct conn    *conn;
-	int		fd; /* the far end, non-blocking */
+	struct conn *conn;
+	int fd; /* the far end, non-blocking */
 	enum conn_event last;
-	int		events[CONN_DONE + 1];
+	int events[CONN_DONE + 1];
 };
 
 static void
@@ -47,8 +47,8 @@ peer_open(struct peer *peer, struct event_base *base)
 	int fds[2];
 
 	memset(peer, 0, sizeof(*peer));
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-	    fds), 0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	peer->fd = fds[1];
 	peer->conn = conn_new(base, fds[0], peer_event, peer);
 	assert_non_null(peer->conn);
@@ -72,11 +72,11 @@ peer_send(struct peer *peer, const void *data, size_t len)
 static inline size_t
 peer_read(struct peer *peer, char *out, size_t size)
 {
-	size_t	len = 0;
+	size_t len = 0;
 	ssize_t n;
 
 	while (len < size - 1 &&
-	    (n = read(peer->fd, out + len, size - 1 - len)) > 0)
+	       (n = read(peer->fd, out + len, size - 1 - len)) > 0)
 		len += (size_t)n;
 	out[len] = '\0';
 	return len;

@@ -226,7 +226,8 @@ def rsa_key(size):
 
 
 def explicit_p256():
-    """A P-256 key whose parameters are spelled out (RFC 3279 2.3.5)."""
+    """A P-256 key whose parameters are spelled out (RFC 3279 2.3.5), as in
+    CVE-2020-0601."""
     key = ec.generate_private_key(ec.SECP256R1())
     point = key.public_key().public_bytes(
         serialization.Encoding.X962,
@@ -382,6 +383,9 @@ def make_shapes(out, root, ca):
     out.case("damaged_leaf", [damaged(leaf), ca], [root])
     out.case("damaged_ca", [leaf, damaged(ca.der)], [root])
     out.case("impostor_root", [leaf, ca], [CA("Lab Root", ids=False)])
+    out.case("impostor_root_sent", [leaf, ca, root],
+             [CA("Lab Root", ids=False)])
+    out.case("other_key_root", [leaf, ca], [CA("Lab Root")])
     mixed = ca.leaf(algorithm=SHA256_EC, inner=SHA1_EC)
     out.case("mixed_algorithms", [mixed, ca], [root])
 
@@ -485,6 +489,10 @@ def make_paths(out):
              [CA("Same", anchor, ids=False).leaf(), *same], [anchor])
     anchors = [CA("Anchor", ids=False) for _ in range(8)]
     out.case("same_subject_many_anchors", [under, *same], anchors)
+    # The key identifier leads past all of these to the right one.
+    named = CA("Same", anchor)
+    out.case("same_subject_by_key", [named.leaf(), *same[:3], named],
+             [*anchors, anchor])
     # As long as may be, and one more.
     longest = [CA("Level 0")]
     for level in range(1, 8):
@@ -507,6 +515,7 @@ def make_names(out, root, ca):
     named("name_last", dns("a.example.org"), dns("b.example.org"), dns(HOST))
     named("name_case", dns("MX.Example.ORG"))
     named("name_dot", dns("mx.example.org."))
+    # CVE-2009-2408.
     named("name_nul", dns(b"mx.example.org\0.evil.example"))
     named("name_nul_end", dns(b"mx.example.org\0"))
     named("name_wildcard", dns("*.example.org"))
@@ -517,10 +526,13 @@ def make_names(out, root, ca):
           address(bytes.fromhex("20010db8000000000000000000000001")))
     named("name_address_as_dns", dns("192.0.2.1"), dns("2001:db8::1"))
     named("name_address_as_text", address(b"mx.example.org"))
+    # CVE-2015-2077: what is wrong with other entries changes nothing.
     named("name_bad_entries", dns(""), dns("*"), dns("mx..org"),
           dns("*.*.org"), address(b"\1\2\3"), dns(HOST))
+    # CVE-2023-0286.
     named("name_x400", context(3, seq()), dns(HOST))
     named("name_email", email("mx.example.org"), directory(HOST))
+    # CVE-2022-3602; limit_email_punycode as well.
     named("name_punycode",
           dns("xn--" + "a" * 59 + ".example"),
           email("x@xn--" + "q" * 300 + ".example"), dns(HOST))
@@ -596,6 +608,7 @@ def make_roles(out, root, ca):
     issuer("ca_v1", [], version=0)
     issuer("ca_plain", [])
     issuer("ca_no_usage", [basic(True)])
+    # CVE-2021-3450.
     issuer("ca_not_ca", [basic(False), usage(CERT_SIGN)])
     issuer("ca_no_sign", [basic(True), usage(CRL_SIGN)])
     issuer("ca_client", [basic(True), usage(CERT_SIGN), purposes(CLIENT)])
@@ -657,6 +670,8 @@ def make_constraints(out, root):
     limited("wildcard_excluded_dot", excluded=[dns("MX.example.org.")],
             names=[dns("*.Example.org.")])
     limited("wildcard_not_excluded", excluded=[dns("mx.example.net")],
+            names=[dns("*.example.org")])
+    limited("wildcard_other_kind", excluded=[email("mx.example.org")],
             names=[dns("*.example.org")])
     limited("cn_only", [dns("example.org")], subject=HOST, extensions=[
         basic(False), usage(DIGITAL_SIGNATURE), purposes(SERVER)])

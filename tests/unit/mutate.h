@@ -53,4 +53,14 @@ mutate_nth(uint8_t *out, size_t len, const char *alphabet, size_t letters,
 		out[i] = alphabet[number % letters];
 }
 
+/* Overwrites bytes with a text, less its NUL. */
+static inline void
+mutate_put(void *out, const char *text)
+{
+	char *byte = out;
+
+	while (*text != '\0')
+		*byte++ = *text++;
+}
+
 #endif

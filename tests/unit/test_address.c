@@ -27,15 +27,15 @@ test_text(void **state)
 	static const struct {
 		const char *in, *out;
 	} rows[] = {
-		{ "192.0.2.1", "192.0.2.1" },
-		{ "0.0.0.0", "0.0.0.0" },
-		{ "2001:db8::1", "2001:db8::1" },
-		{ "[2001:DB8:0::1]", "2001:db8::1" },
-		{ "::", "::" },
-		{ "[::1]", "::1" },
-		/* the same host, so the same value */
-		{ "::ffff:192.0.2.1", "192.0.2.1" },
-		{ "[::ffff:c000:201]", "192.0.2.1" },
+	    {"192.0.2.1", "192.0.2.1"},
+	    {"0.0.0.0", "0.0.0.0"},
+	    {"2001:db8::1", "2001:db8::1"},
+	    {"[2001:DB8:0::1]", "2001:db8::1"},
+	    {"::", "::"},
+	    {"[::1]", "::1"},
+	    /* the same host, so the same value */
+	    {"::ffff:192.0.2.1", "192.0.2.1"},
+	    {"[::ffff:c000:201]", "192.0.2.1"},
 	};
 	struct address address;
 	char out[ADDRESS_TEXT_MAX];
@@ -45,8 +45,8 @@ test_text(void **state)
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		address = parse(rows[i].in);
 		assert_int_equal(address.port, 0);
-		assert_string_equal(address_ip_text(&address, out),
-		    rows[i].out);
+		assert_string_equal(
+		    address_ip_text(&address, out), rows[i].out);
 	}
 }
 
@@ -54,12 +54,31 @@ static void
 test_bad_text(void **state)
 {
 	static const char *const rows[] = {
-		"", " ", ":", "[", "[]", "[:", ":]", "[::1", "::1]", "[[::1]]",
-		"192.0.2", "192.0.2.256", "192.0.2.1 ", " 192.0.2.1",
-		"192.0.2.01", "0x7f.1", "3221225985", "[192.0.2.1]",
-		"192.0.2.1:25", "[::1]:25", "fe80::1%lo", "1::2::3", "example.org",
-		"2001:db8:0000000000000000000000000000000000000000000000000::1",
-		"[2001:db8:0000000000000000000000000000000000000000000000000::1]",
+	    "",
+	    " ",
+	    ":",
+	    "[",
+	    "[]",
+	    "[:",
+	    ":]",
+	    "[::1",
+	    "::1]",
+	    "[[::1]]",
+	    "192.0.2",
+	    "192.0.2.256",
+	    "192.0.2.1 ",
+	    " 192.0.2.1",
+	    "192.0.2.01",
+	    "0x7f.1",
+	    "3221225985",
+	    "[192.0.2.1]",
+	    "192.0.2.1:25",
+	    "[::1]:25",
+	    "fe80::1%lo",
+	    "1::2::3",
+	    "example.org",
+	    "2001:db8:0000000000000000000000000000000000000000000000000::1",
+	    "[2001:db8:0000000000000000000000000000000000000000000000000::1]",
 	};
 	struct address address;
 	size_t i;
@@ -80,19 +99,19 @@ test_literal(void **state)
 	static const struct {
 		const char *in, *out; /* NULL: refused */
 	} rows[] = {
-		{ "192.0.2.1", "192.0.2.1" },
-		{ "IPv6:2001:db8::1", "2001:db8::1" },
-		{ "ipv6:2001:db8::1", "2001:db8::1" },
-		{ "IPv6:::1", "::1" },
-		{ "IPv6:::ffff:192.0.2.1", "192.0.2.1" },
-		{ "2001:db8::1", NULL },
-		{ "IPv6:192.0.2.1", NULL },
-		{ "IPv6:[2001:db8::1]", NULL },
-		{ "IPv6:", NULL },
-		{ "IPv6", NULL },
-		{ "IPv7:2001:db8::1", NULL },
-		{ "[192.0.2.1]", NULL },
-		{ "", NULL },
+	    {"192.0.2.1", "192.0.2.1"},
+	    {"IPv6:2001:db8::1", "2001:db8::1"},
+	    {"ipv6:2001:db8::1", "2001:db8::1"},
+	    {"IPv6:::1", "::1"},
+	    {"IPv6:::ffff:192.0.2.1", "192.0.2.1"},
+	    {"2001:db8::1", NULL},
+	    {"IPv6:192.0.2.1", NULL},
+	    {"IPv6:[2001:db8::1]", NULL},
+	    {"IPv6:", NULL},
+	    {"IPv6", NULL},
+	    {"IPv7:2001:db8::1", NULL},
+	    {"[192.0.2.1]", NULL},
+	    {"", NULL},
 	};
 	struct address address;
 	char out[ADDRESS_TEXT_MAX];
@@ -110,8 +129,8 @@ test_literal(void **state)
 		if (ret != (rows[i].out == NULL ? -1 : 0))
 			fail_msg("\"%s\": %d", rows[i].in, ret);
 		if (ret == 0)
-			assert_string_equal(address_ip_text(&address, out),
-			    rows[i].out);
+			assert_string_equal(
+			    address_ip_text(&address, out), rows[i].out);
 	}
 	assert_int_equal(
 	    address_from_literal(&address, "192.0.2.1\0x", 11), -1);
@@ -124,11 +143,11 @@ static void
 test_sockaddr(void **state)
 {
 	struct sockaddr_storage storage;
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
-		.sin6_port = htons(25), .sin6_scope_id = 7 };
-	struct sockaddr_in in = { .sin_family = AF_INET,
-		.sin_port = htons(587) };
-	struct sockaddr un = { .sa_family = AF_UNIX };
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6,
+	    .sin6_port = htons(25),
+	    .sin6_scope_id = 7};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(587)};
+	struct sockaddr un = {.sa_family = AF_UNIX};
 	struct address address;
 	char out[ADDRESS_TEXT_MAX];
 
@@ -144,8 +163,7 @@ test_sockaddr(void **state)
 	assert_int_equal(
 	    address_from_sockaddr(&address, (struct sockaddr *)&in6), 0);
 	assert_string_equal(address_text(&address, out), "[fe80::1%7]:25");
-	assert_int_equal(address_to_sockaddr(&address, &storage),
-	    sizeof(in6));
+	assert_int_equal(address_to_sockaddr(&address, &storage), sizeof(in6));
 	assert_memory_equal(&storage, &in6, sizeof(in6));
 
 	inet_pton(AF_INET6, "::ffff:192.0.2.1", &in6.sin6_addr);
@@ -207,26 +225,26 @@ test_prefix(void **state)
 		const char *prefix, *address;
 		bool contains;
 	} rows[] = {
-		{ "192.0.2.0/24", "192.0.2.0", true },
-		{ "192.0.2.0/24", "192.0.2.255", true },
-		{ "192.0.2.0/24", "192.0.3.0", false },
-		{ "192.0.2.128/25", "192.0.2.128", true },
-		{ "192.0.2.128/25", "192.0.2.127", false },
-		{ "192.0.2.4/30", "192.0.2.7", true },
-		{ "192.0.2.4/30", "192.0.2.8", false },
-		{ "192.0.2.1", "192.0.2.1", true },
-		{ "192.0.2.1", "192.0.2.0", false },
-		{ "192.0.2.1/32", "192.0.2.1", true },
-		{ "0.0.0.0/0", "203.0.113.9", true },
-		{ "0.0.0.0/0", "2001:db8::1", false },
-		{ "::/0", "2001:db8::1", true },
-		{ "::/0", "192.0.2.1", false },
-		{ "2001:db8::/33", "2001:db8:7fff::1", true },
-		{ "2001:db8::/33", "2001:db8:8000::1", false },
-		{ "2001:db8::1", "2001:db8::1", true },
-		{ "2001:db8::1", "2001:db8::2", false },
-		{ "::ffff:192.0.2.0/120", "192.0.2.9", true },
-		{ "::ffff:192.0.2.0/120", "192.0.3.9", false },
+	    {"192.0.2.0/24", "192.0.2.0", true},
+	    {"192.0.2.0/24", "192.0.2.255", true},
+	    {"192.0.2.0/24", "192.0.3.0", false},
+	    {"192.0.2.128/25", "192.0.2.128", true},
+	    {"192.0.2.128/25", "192.0.2.127", false},
+	    {"192.0.2.4/30", "192.0.2.7", true},
+	    {"192.0.2.4/30", "192.0.2.8", false},
+	    {"192.0.2.1", "192.0.2.1", true},
+	    {"192.0.2.1", "192.0.2.0", false},
+	    {"192.0.2.1/32", "192.0.2.1", true},
+	    {"0.0.0.0/0", "203.0.113.9", true},
+	    {"0.0.0.0/0", "2001:db8::1", false},
+	    {"::/0", "2001:db8::1", true},
+	    {"::/0", "192.0.2.1", false},
+	    {"2001:db8::/33", "2001:db8:7fff::1", true},
+	    {"2001:db8::/33", "2001:db8:8000::1", false},
+	    {"2001:db8::1", "2001:db8::1", true},
+	    {"2001:db8::1", "2001:db8::2", false},
+	    {"::ffff:192.0.2.0/120", "192.0.2.9", true},
+	    {"::ffff:192.0.2.0/120", "192.0.3.9", false},
 	};
 	struct prefix prefix;
 	struct address address;
@@ -234,8 +252,7 @@ test_prefix(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(prefix_from_text(&prefix, rows[i].prefix),
-		    0);
+		assert_int_equal(prefix_from_text(&prefix, rows[i].prefix), 0);
 		address = parse(rows[i].address);
 		address.port = 25;
 		if (prefix_contains(&prefix, &address) != rows[i].contains)
@@ -247,11 +264,22 @@ static void
 test_bad_prefix(void **state)
 {
 	static const char *const rows[] = {
-		"", "/", "/24", "192.0.2.0/", "192.0.2.0/33", "192.0.2.0/-1",
-		"10.0.0.0/+8", "10.0.0.0/ 8", "10.0.0.0/8x", "::/129",
-		"192.0.2.0/24/24", "192.0.2.1/24", "2001:db8::1/64",
-		"::ffff:0.0.0.0/80", "192.0.2.0/255.255.255.0",
-		"192.0.2.0/99999999999999999999",
+	    "",
+	    "/",
+	    "/24",
+	    "192.0.2.0/",
+	    "192.0.2.0/33",
+	    "192.0.2.0/-1",
+	    "10.0.0.0/+8",
+	    "10.0.0.0/ 8",
+	    "10.0.0.0/8x",
+	    "::/129",
+	    "192.0.2.0/24/24",
+	    "192.0.2.1/24",
+	    "2001:db8::1/64",
+	    "::ffff:0.0.0.0/80",
+	    "192.0.2.0/255.255.255.0",
+	    "192.0.2.0/99999999999999999999",
 	};
 	struct prefix prefix;
 	size_t i;
@@ -269,14 +297,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text),
-		cmocka_unit_test(test_bad_text),
-		cmocka_unit_test(test_literal),
-		cmocka_unit_test(test_sockaddr),
-		cmocka_unit_test(test_longest),
-		cmocka_unit_test(test_equal),
-		cmocka_unit_test(test_prefix),
-		cmocka_unit_test(test_bad_prefix),
+	    cmocka_unit_test(test_text),
+	    cmocka_unit_test(test_bad_text),
+	    cmocka_unit_test(test_literal),
+	    cmocka_unit_test(test_sockaddr),
+	    cmocka_unit_test(test_longest),
+	    cmocka_unit_test(test_equal),
+	    cmocka_unit_test(test_prefix),
+	    cmocka_unit_test(test_bad_prefix),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,9 +11,9 @@ static void
 test_in_order(void **state)
 {
 	struct answers answers;
-	struct peer    peer;
-	char	       out[256];
-	uint32_t       a, b, c;
+	struct peer peer;
+	char out[256];
+	uint32_t a, b, c;
 
 	(void)state;
 	peer_open(&peer, base);
@@ -40,9 +40,9 @@ static void
 test_never_twice(void **state)
 {
 	struct answers answers;
-	struct peer    peer;
-	char	       out[256];
-	uint32_t       a, b;
+	struct peer peer;
+	char out[256];
+	uint32_t a, b;
 
 	(void)state;
 	peer_open(&peer, base);
@@ -66,9 +66,9 @@ static void
 test_wraps(void **state)
 {
 	struct answers answers;
-	struct peer    peer;
-	char	       out[64], want[64];
-	uint32_t       i, id;
+	struct peer peer;
+	char out[64], want[64];
+	uint32_t i, id;
 
 	(void)state;
 	peer_open(&peer, base);
@@ -77,8 +77,9 @@ test_wraps(void **state)
 	for (i = 0; i < 1000; i++) {
 		id = answers_owe(&answers);
 		snprintf(want, sizeof(want), "%u\r\n", i);
-		assert_int_equal(answers_give(&answers, id, peer.conn, want,
-		    strlen(want)), 0);
+		assert_int_equal(
+		    answers_give(&answers, id, peer.conn, want, strlen(want)),
+		    0);
 		conn_flush(peer.conn);
 		peer_read(&peer, out, sizeof(out));
 		assert_string_equal(out, want);
@@ -94,9 +95,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_in_order),
-		cmocka_unit_test(test_never_twice),
-		cmocka_unit_test(test_wraps),
+	    cmocka_unit_test(test_in_order),
+	    cmocka_unit_test(test_never_twice),
+	    cmocka_unit_test(test_wraps),
 	};
 	int failed;
 

@@ -11,33 +11,34 @@
 
 #define NOW 1000
 
-static char *wide[] = { "192.0.2.0/24", "relay.example" };
-static char *narrow[] = { "192.0.2.9", "2001:db8::/32" };
-static char *again[] = { "192.0.2.0/24" };
-static char *ended[] = { "192.0.2.8/31" };
+static char *wide[] = {"192.0.2.0/24", "relay.example"};
+static char *narrow[] = {"192.0.2.9", "2001:db8::/32"};
+static char *again[] = {"192.0.2.0/24"};
+static char *ended[] = {"192.0.2.8/31"};
 
 static struct rule servers[] = {
-	{ .name = "wide", .matches = wide, .match_count = 2, .origin = "f:1" },
-	{ .name = "narrow", .matches = narrow, .match_count = 2,
-	    .origin = "f:2" },
-	{ .name = "again", .matches = again, .match_count = 1,
-	    .origin = "f:3" },
-	{ .name = "ended", .matches = ended, .match_count = 1,
-	    .origin = "f:4", .until = NOW },
+    {.name = "wide", .matches = wide, .match_count = 2, .origin = "f:1"},
+    {.name = "narrow", .matches = narrow, .match_count = 2, .origin = "f:2"},
+    {.name = "again", .matches = again, .match_count = 1, .origin = "f:3"},
+    {.name = "ended",
+	.matches = ended,
+	.match_count = 1,
+	.origin = "f:4",
+	.until = NOW},
 };
 
 static struct rule domains[] = {
-	{ .name = "*.example", .origin = "f:5" },
-	{ .name = "*.a.example", .origin = "f:6" },
-	{ .name = "b.a.example", .origin = "f:7" },
-	{ .name = "c.a.example", .origin = "f:8", .until = NOW },
+    {.name = "*.example", .origin = "f:5"},
+    {.name = "*.a.example", .origin = "f:6"},
+    {.name = "b.a.example", .origin = "f:7"},
+    {.name = "c.a.example", .origin = "f:8", .until = NOW},
 };
 
 static struct config config = {
-	.servers = servers,
-	.server_count = 4,
-	.domains = domains,
-	.domain_count = 4,
+    .servers = servers,
+    .server_count = 4,
+    .domains = domains,
+    .domain_count = 4,
 };
 
 static const char *
@@ -66,12 +67,12 @@ test_addresses(void **state)
 
 	assert_string_equal(find_address(blocks, "192.0.2.1", NOW), "wide");
 	assert_string_equal(find_address(blocks, "192.0.2.9", NOW), "narrow");
-	assert_string_equal(find_address(blocks, "192.0.2.8", NOW - 1),
-	    "ended");
+	assert_string_equal(
+	    find_address(blocks, "192.0.2.8", NOW - 1), "ended");
 	assert_string_equal(find_address(blocks, "192.0.2.8", NOW), "wide");
 	assert_string_equal(find_address(blocks, "192.0.3.1", NOW), "none");
-	assert_string_equal(find_address(blocks, "2001:db8:1::", NOW),
-	    "narrow");
+	assert_string_equal(
+	    find_address(blocks, "2001:db8:1::", NOW), "narrow");
 	assert_string_equal(find_address(blocks, "2001:db9::", NOW), "none");
 	assert_int_equal(blocks->host_count, 1);
 	assert_string_equal(blocks->hosts[0].name, "relay.example");
@@ -83,25 +84,23 @@ test_domains(void **state)
 {
 	const struct blocks *blocks = *state;
 
-	assert_string_equal(find_domain(blocks, "x.example", NOW),
-	    "*.example");
+	assert_string_equal(find_domain(blocks, "x.example", NOW), "*.example");
 	assert_string_equal(find_domain(blocks, "example", NOW), "none");
 	assert_string_equal(find_domain(blocks, "notexample", NOW), "none");
-	assert_string_equal(find_domain(blocks, "a.example", NOW),
-	    "*.example");
-	assert_string_equal(find_domain(blocks, "x.a.example", NOW),
-	    "*.a.example");
-	assert_string_equal(find_domain(blocks, "y.x.a.example", NOW),
-	    "*.a.example");
-	assert_string_equal(find_domain(blocks, "b.a.example", NOW),
-	    "b.a.example");
-	assert_string_equal(find_domain(blocks, "c.a.example", NOW - 1),
-	    "c.a.example");
+	assert_string_equal(find_domain(blocks, "a.example", NOW), "*.example");
+	assert_string_equal(
+	    find_domain(blocks, "x.a.example", NOW), "*.a.example");
+	assert_string_equal(
+	    find_domain(blocks, "y.x.a.example", NOW), "*.a.example");
+	assert_string_equal(
+	    find_domain(blocks, "b.a.example", NOW), "b.a.example");
+	assert_string_equal(
+	    find_domain(blocks, "c.a.example", NOW - 1), "c.a.example");
 	/* Over: as if it were not there. */
-	assert_string_equal(find_domain(blocks, "c.a.example", NOW),
-	    "*.a.example");
-	assert_string_equal(find_domain(blocks, "*.a.example", NOW),
-	    "*.a.example");
+	assert_string_equal(
+	    find_domain(blocks, "c.a.example", NOW), "*.a.example");
+	assert_string_equal(
+	    find_domain(blocks, "*.a.example", NOW), "*.a.example");
 	assert_string_equal(find_domain(blocks, "", NOW), "none");
 }
 
@@ -109,11 +108,11 @@ static void
 test_refused(void **state)
 {
 	static char long_trust[2000];
-	static char *bad_names[] = { "mx.example", "mx\r\n.example" };
-	static char *bad_matches[] = { "192.0.2.0/33" };
-	struct rule rule = { .name = "x", .origin = "f:9" };
-	const struct config one = { .servers = &rule, .server_count = 1 };
-	const struct config other = { .domains = &rule, .domain_count = 1 };
+	static char *bad_names[] = {"mx.example", "mx\r\n.example"};
+	static char *bad_matches[] = {"192.0.2.0/33"};
+	struct rule rule = {.name = "x", .origin = "f:9"};
+	const struct config one = {.servers = &rule, .server_count = 1};
+	const struct config other = {.domains = &rule, .domain_count = 1};
 	struct blocks *blocks;
 	char error[BLOCKS_ERROR_MAX];
 
@@ -156,9 +155,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_domains),
-		cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_domains),
+	    cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

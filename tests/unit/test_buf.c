@@ -143,7 +143,8 @@ test_reserve_commit(void **state)
 	assert_int_equal(buf_add(&buf, "ab", 2), 0);
 	assert_non_null(end = buf_reserve(&buf, 598));
 	memset(end, 'z', 598);
-	memcpy(end, "cd", 2);
+	end[0] = 'c';
+	end[1] = 'd';
 	buf_commit(&buf, 2);
 	assert_holds(&buf, "abcd");
 	buf_clear(&buf);
@@ -206,16 +207,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_add_consume),
-		cmocka_unit_test(test_maximum),
-		cmocka_unit_test(test_nothing_held_is_nothing_allocated),
-		cmocka_unit_test(test_growth),
-		cmocka_unit_test(test_compacts_first),
-		cmocka_unit_test(test_reserve_commit),
+	    cmocka_unit_test(test_add_consume),
+	    cmocka_unit_test(test_maximum),
+	    cmocka_unit_test(test_nothing_held_is_nothing_allocated),
+	    cmocka_unit_test(test_growth),
+	    cmocka_unit_test(test_compacts_first),
+	    cmocka_unit_test(test_reserve_commit),
 #ifndef POSTERN_SANITIZE
-		cmocka_unit_test(test_no_memory),
+	    cmocka_unit_test(test_no_memory),
 #endif
-		cmocka_unit_test(test_model),
+	    cmocka_unit_test(test_model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

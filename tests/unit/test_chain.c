@@ -67,8 +67,7 @@ test_bad_pem(void **state)
 	refuse(many, E2BIG);
 }
 
-static STACK_OF(CRYPTO_BUFFER) *
-make_buffers(size_t count, size_t each)
+static STACK_OF(CRYPTO_BUFFER) * make_buffers(size_t count, size_t each)
 {
 	STACK_OF(CRYPTO_BUFFER) *buffers = sk_CRYPTO_BUFFER_new_null();
 	uint8_t *bytes = calloc(1, each + 1);
@@ -77,7 +76,7 @@ make_buffers(size_t count, size_t each)
 	assert_non_null(bytes);
 	for (size_t i = 0; i < count; i++)
 		assert_true(sk_CRYPTO_BUFFER_push(buffers,
-		    CRYPTO_BUFFER_new(bytes, each, NULL)) > 0);
+				CRYPTO_BUFFER_new(bytes, each, NULL)) > 0);
 	free(bytes);
 	return buffers;
 }
@@ -89,16 +88,16 @@ test_buffers(void **state)
 		size_t count, each;
 		int error;
 	} rows[] = {
-		{1, 10, 0},
-		{CHAIN_CERTS_MAX, 10, 0},
-		{CHAIN_CERTS_MAX + 1, 10, E2BIG},
-		{1, CHAIN_BYTES_MAX, 0},
-		{1, CHAIN_BYTES_MAX + 1, E2BIG},
-		{2, CHAIN_BYTES_MAX / 2, 0},
-		{2, CHAIN_BYTES_MAX / 2 + 1, E2BIG},
-		{0, 0, EINVAL},
+	    {1, 10, 0},
+	    {CHAIN_CERTS_MAX, 10, 0},
+	    {CHAIN_CERTS_MAX + 1, 10, E2BIG},
+	    {1, CHAIN_BYTES_MAX, 0},
+	    {1, CHAIN_BYTES_MAX + 1, E2BIG},
+	    {2, CHAIN_BYTES_MAX / 2, 0},
+	    {2, CHAIN_BYTES_MAX / 2 + 1, E2BIG},
+	    {0, 0, EINVAL},
 	};
-	STACK_OF(CRYPTO_BUFFER) *buffers;
+	STACK_OF(CRYPTO_BUFFER) * buffers;
 	struct chain *chain;
 
 	(void)state;
@@ -161,10 +160,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pem),
-		cmocka_unit_test(test_bad_pem),
-		cmocka_unit_test(test_buffers),
-		cmocka_unit_test(test_sha256),
+	    cmocka_unit_test(test_pem),
+	    cmocka_unit_test(test_bad_pem),
+	    cmocka_unit_test(test_buffers),
+	    cmocka_unit_test(test_sha256),
 	};
 
 	return cmocka_run_group_tests_name("chain", tests, NULL, NULL);

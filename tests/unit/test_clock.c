@@ -49,8 +49,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_real),
-		cmocka_unit_test(test_fake),
+	    cmocka_unit_test(test_real),
+	    cmocka_unit_test(test_fake),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,8 +30,10 @@ parse(const char *text, struct command *cmd)
 static bool
 equal(struct slice slice, const char *text)
 {
+	if (slice.len == 0 || slice.text == NULL)
+		return text[0] == '\0';
 	return slice.len == strlen(text) &&
-	       (slice.len == 0 || memcmp(slice.text, text, slice.len) == 0);
+	       memcmp(slice.text, text, slice.len) == 0;
 }
 
 static void
@@ -100,6 +102,7 @@ test_refused(void **state)
 	    {"EHLO ", COMMAND_SYNTAX, 501, "5.5.4"},
 	    {"EHLO a b", COMMAND_SYNTAX, 501, "5.5.4"},
 	    {"HELO m\xc3\xbcller", COMMAND_SYNTAX, 501, "5.5.4"},
+	    {"EHLO \xc3\xbc", COMMAND_SYNTAX, 501, "5.5.4"},
 	    {"DATA x", COMMAND_SYNTAX, 501, "5.5.4"},
 	    {"RSET x", COMMAND_SYNTAX, 501, "5.5.4"},
 	    {"QUIT x", COMMAND_SYNTAX, 501, "5.5.4"},
@@ -121,6 +124,7 @@ test_refused(void **state)
 	    {"RCPT TO:<a@b>,<c@d>", COMMAND_ADDRESS, 553, "5.1.3"},
 	    {"RCPT TO:<a@b><c@d>", COMMAND_ADDRESS, 553, "5.1.3"},
 	    {"RCPT TO:<a@b> <c@d>", COMMAND_SYNTAX, 501, "5.5.4"},
+	    {"RCPT TO:<a@b>x", COMMAND_ADDRESS, 553, "5.1.3"},
 	    {"RCPT TO:<a@b>SIZE=1", COMMAND_ADDRESS, 553, "5.1.3"},
 	    {"RCPT TO:<a@b> NOTIFY=", COMMAND_SYNTAX, 501, "5.5.4"},
 	    {"RCPT TO:<a@b> =x", COMMAND_SYNTAX, 501, "5.5.4"},
@@ -208,6 +212,7 @@ test_utf8(void **state)
 	    "\xc2\x9f",
 	    "\xc2\xc2",
 	    "\xdf\x7f",
+	    "\xdf\xc0",
 	    "\xe0\x9f\xbf",
 	    "\xe1\x80",
 	    "\xe1\x80\x7f",
@@ -231,6 +236,8 @@ test_utf8(void **state)
 		snprintf(text, sizeof(text), "RCPT TO:<%s@b>", good[i]);
 		assert_int_equal(parse(text, &cmd), COMMAND_OK);
 		assert_true(cmd.path.needs_utf8);
+		snprintf(text, sizeof(text), "NOOP %s", good[i]);
+		assert_int_equal(parse(text, &cmd), COMMAND_OK);
 	}
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		snprintf(text, sizeof(text), "RCPT TO:<%s@b>", bad[i]);
@@ -323,6 +330,7 @@ test_row38_bdat(void **state)
 	    {"BDAT 1 LAS", COMMAND_SYNTAX, 0, false},
 	    {"BDAT 1 LASTX", COMMAND_SYNTAX, 0, false},
 	    {"BDAT 1 LAST LAST", COMMAND_SYNTAX, 0, false},
+	    {"BDAT 1 LAST x", COMMAND_SYNTAX, 0, false},
 	    {"BDAT 1 1", COMMAND_SYNTAX, 0, false},
 	};
 	struct command cmd;
@@ -354,6 +362,9 @@ test_row41_auth(void **state)
 	    {"AUTH EXTERNAL =", COMMAND_OK, "EXTERNAL", "="},
 	    {"AUTH PLAIN AGEAYg==", COMMAND_OK, "PLAIN", "AGEAYg=="},
 	    {"AUTH PLAIN ab/+", COMMAND_OK, "PLAIN", "ab/+"},
+	    {"AUTH X", COMMAND_OK, "X", NULL},
+	    {"AUTH ABCDEFGHIJKLMNOPQRST", COMMAND_OK, "ABCDEFGHIJKLMNOPQRST",
+		NULL},
 	    {"AUTH", COMMAND_SYNTAX, NULL, NULL},
 	    {"AUTH =", COMMAND_SYNTAX, NULL, NULL},
 	    {"AUTH PL.AIN", COMMAND_SYNTAX, NULL, NULL},
@@ -390,16 +401,18 @@ test_lengths(void **state)
 
 	(void)state;
 	memset(text, 'a', sizeof(text));
-	memcpy(text, "NOOP ", 5);
+	mutate_put(text, "NOOP ");
 	assert_int_equal(
 	    parse_mem(text, LINE_COMMAND_MAX - 2, &cmd), COMMAND_OK);
 	assert_int_equal(
 	    parse_mem(text, LINE_COMMAND_MAX - 1, &cmd), COMMAND_SYNTAX);
 	assert_int_equal(cmd.code, 500);
-	memcpy(text, "EHLO ", 5);
+	mutate_put(text, "EHLO ");
 	assert_int_equal(parse_mem(text, 5 + DOMAIN_MAX, &cmd), COMMAND_OK);
+	assert_ptr_equal(cmd.name.text, text + 5);
+	assert_int_equal(cmd.name.len, DOMAIN_MAX);
 	assert_int_equal(parse_mem(text, 6 + DOMAIN_MAX, &cmd), COMMAND_SYNTAX);
-	memcpy(text, "AUTH PLAIN ", 11);
+	mutate_put(text, "AUTH PLAIN ");
 	assert_int_equal(parse_mem(text, LINE_AUTH_MAX - 2, &cmd), COMMAND_OK);
 	assert_int_equal(cmd.initial.len, LINE_AUTH_MAX - 2 - 11);
 }

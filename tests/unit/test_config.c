@@ -355,6 +355,45 @@ test_cut_or_longer(void **state)
 	config_free(config);
 }
 
+/* Replaces one piece of what a child would get, and expects a refusal. */
+static void
+assert_refused_with(const struct config *config, const void *old,
+    size_t old_len, const void *new, size_t new_len)
+{
+	size_t len, before;
+	uint8_t *data = bytes_of(config, &len), *at;
+
+	assert_true(new_len <= old_len);
+	assert_non_null(at = memmem(data, len, old, old_len));
+	before = (size_t)(at - data);
+	memcpy(at, new, new_len);
+	memmove(at + new_len, at + old_len, len - before - old_len);
+	assert_null(config_of(data, len - (old_len - new_len)));
+	assert_int_equal(errno, EPROTO);
+	free(data);
+}
+
+/* What no writer writes, though its lengths are right. */
+static void
+test_bad_values(void **state)
+{
+	static const char string[] = "\x09\0\0\0/dev/zero";
+	static const char with_nul[] = "\x09\0\0\0/dev\0zero";
+	static const char none[] = "\xff\xff\xff\xff";
+	struct config *config = load_everything();
+	struct address address = config->dns.forward[0];
+
+	(void)state;
+	assert_refused_with(
+	    config, string, sizeof(string) - 1, with_nul, sizeof(with_nul) - 1);
+	assert_refused_with(
+	    config, string, sizeof(string) - 1, none, sizeof(none) - 1);
+	address.family = AF_UNIX;
+	assert_refused_with(config, &config->dns.forward[0], sizeof(address),
+	    &address, sizeof(address));
+	config_free(config);
+}
+
 /* The head: 16 bytes of name, four that tell the version. */
 static void
 test_other_version(void **state)
@@ -386,6 +425,7 @@ main(void)
 	    cmocka_unit_test(test_sealed),
 	    cmocka_unit_test(test_spoilt),
 	    cmocka_unit_test(test_cut_or_longer),
+	    cmocka_unit_test(test_bad_values),
 	    cmocka_unit_test(test_other_version),
 	};
 

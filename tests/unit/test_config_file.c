@@ -245,7 +245,7 @@ static const struct row errors[] = {
     {"mark = 0", "@:1: mark: '0' must be from 1 to 4294967295"},
     {"route_table = 254", "@:1: route_table: 254 is one of the system's own"},
     {"route_priority = 32766",
-	"@:1: route_priority: '32766' must be from 1 to 32765"},
+	"@:1: route_priority: '32766' must be from 1 to 32763"},
     {"\ndns {\n root_hints = /nonexistent }",
 	"@:3: dns.root_hints: '/nonexistent': No such file or"
 	" directory"},
@@ -535,6 +535,11 @@ test_long_text(void **state)
 	assert_null(load(text, NULL, error));
 	assert_non_null(strstr(error, ":1: user: '\\x01\\x01"));
 	assert_non_null(strstr(error, "' is too long"));
+	memset(text + 8, 'a', 3000);
+	assert_null(load(text, NULL, error));
+	assert_non_null(strstr(error,
+	    "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "a' is too long"));
 }
 
 /* The options that run, check and rules share. */

@@ -188,7 +188,7 @@ test_long_lines(void **state)
 	(void)state;
 	for (n = 1000; n < 1050; n++) {
 		memset(s, 'a', sizeof(s));
-		memcpy(s + n, "\r\n.\r\n", 5);
+		mutate_put(s + n, "\r\n.\r\n");
 		check(s, n + 5);
 		s[n + 1] = 'a';
 		check(s, n + 5);

@@ -45,25 +45,25 @@ ask_server(const struct rule *rule, const char *destination,
     const struct host_fact *facts, enum decide expected)
 {
 	struct rule copy = *rule;
-	struct config config = { .servers = &copy, .server_count = 1 };
+	struct config config = {.servers = &copy, .server_count = 1};
 	struct blocks *blocks;
 	struct address d = address(destination);
 
 	copy.name = "s";
 	copy.origin = "f:1";
 	blocks = blocks_of(&config);
-	assert_int_equal(decide_server(blocks, &d, facts, NOW, &decision),
-	    expected);
+	assert_int_equal(
+	    decide_server(blocks, &d, facts, NOW, &decision), expected);
 	blocks_free(blocks);
 }
 
 /* Decides for example.org under one domain block, or none. */
 static enum decide
-ask_domain(const struct rule *rule, bool requires_dnssec,
-    const struct mx_facts *facts)
+ask_domain(
+    const struct rule *rule, bool requires_dnssec, const struct mx_facts *facts)
 {
-	struct rule copy = { .name = "example.org" };
-	struct config config = { .require_dnssec = requires_dnssec };
+	struct rule copy = {.name = "example.org"};
+	struct config config = {.require_dnssec = requires_dnssec};
 	struct blocks *blocks;
 	enum decide ret;
 
@@ -92,18 +92,18 @@ add_host(struct mx_facts *facts, const char *name, bool has_destination)
 static struct mx_facts
 mx_facts(bool is_secure)
 {
-	struct mx_facts facts = { .status = DNS_FOUND, .ttl = 100,
-		.why = "", .is_secure = is_secure };
+	struct mx_facts facts = {
+	    .status = DNS_FOUND, .ttl = 100, .why = "", .is_secure = is_secure};
 
 	add_host(&facts, "mx1.example", false);
 	add_host(&facts, "mx2.example", false);
 	return facts;
 }
 
-static char *by_address[] = { "192.0.2.0/24" };
-static char *by_name[] = { "relay.example" };
-static char *names[] = { "a.example", "b.example" };
-static uint8_t pins[][32] = { { 1 }, { 2 } };
+static char *by_address[] = {"192.0.2.0/24"};
+static char *by_name[] = {"relay.example"};
+static char *names[] = {"a.example", "b.example"};
+static uint8_t pins[][32] = {{1}, {2}};
 
 static void
 assert_names(size_t count, const char *first, size_t sni_count)
@@ -117,8 +117,8 @@ assert_names(size_t count, const char *first, size_t sni_count)
 static void
 test_server_by_address(void **state)
 {
-	struct rule rule = { .matches = by_address, .match_count = 1,
-		.auth = true };
+	struct rule rule = {
+	    .matches = by_address, .match_count = 1, .auth = true};
 
 	(void)state;
 	/* Nothing said: the address itself. */
@@ -166,8 +166,11 @@ test_server_by_address(void **state)
 static void
 test_server_exception(void **state)
 {
-	struct rule rule = { .matches = by_address, .match_count = 1,
-		.auth = true, .level = LEVEL_ENCRYPT, .until = NOW + 50 };
+	struct rule rule = {.matches = by_address,
+	    .match_count = 1,
+	    .auth = true,
+	    .level = LEVEL_ENCRYPT,
+	    .until = NOW + 50};
 
 	(void)state;
 	ask_server(&rule, "192.0.2.9", NULL, DECIDE_DONE);
@@ -190,11 +193,11 @@ test_server_exception(void **state)
 static void
 test_server_by_name(void **state)
 {
-	struct rule rule = { .matches = by_name, .match_count = 1 };
-	struct address addresses[] = { address("2001:db8::1"),
-		address("2001:db8::2") };
-	struct host_fact fact = { .is_known = true, .addresses = addresses,
-		.count = 2, .ttl = 40 };
+	struct rule rule = {.matches = by_name, .match_count = 1};
+	struct address addresses[] = {
+	    address("2001:db8::1"), address("2001:db8::2")};
+	struct host_fact fact = {
+	    .is_known = true, .addresses = addresses, .count = 2, .ttl = 40};
 
 	(void)state;
 	ask_server(&rule, "2001:db8::2", NULL, DECIDE_ASK);
@@ -241,33 +244,33 @@ test_server_by_name(void **state)
 static void
 test_server_order(void **state)
 {
-	static char *first[] = { "one.example" };
-	static char *second[] = { "two.example" };
+	static char *first[] = {"one.example"};
+	static char *second[] = {"two.example"};
 	struct rule rules[] = {
-		{ .name = "one", .matches = first, .match_count = 1 },
-		{ .name = "two", .matches = second, .match_count = 1 },
-		{ .name = "three", .matches = by_address, .match_count = 1 },
+	    {.name = "one", .matches = first, .match_count = 1},
+	    {.name = "two", .matches = second, .match_count = 1},
+	    {.name = "three", .matches = by_address, .match_count = 1},
 	};
-	struct config config = { .servers = rules, .server_count = 3 };
+	struct config config = {.servers = rules, .server_count = 3};
 	struct blocks *blocks = blocks_of(&config);
 	struct address there = address("198.51.100.1");
 	struct address d = address("192.0.2.1");
 	struct host_fact facts[] = {
-		{ .is_known = false },
-		{ .is_known = true, .addresses = &there, .count = 1 },
+	    {.is_known = false},
+	    {.is_known = true, .addresses = &there, .count = 1},
 	};
 
 	(void)state;
-	assert_int_equal(decide_server(blocks, &d, NULL, NOW, &decision),
-	    DECIDE_DONE);
+	assert_int_equal(
+	    decide_server(blocks, &d, NULL, NOW, &decision), DECIDE_DONE);
 	assert_true(decision.has_address);
-	assert_int_equal(decide_server(blocks, &there, facts, NOW, &decision),
-	    DECIDE_DONE);
+	assert_int_equal(
+	    decide_server(blocks, &there, facts, NOW, &decision), DECIDE_DONE);
 	assert_names(1, "two.example", 1);
 	assert_int_equal(decision.ttl, DECIDE_TTL_MIN);
 	facts[0] = facts[1];
-	assert_int_equal(decide_server(blocks, &there, facts, NOW, &decision),
-	    DECIDE_DONE);
+	assert_int_equal(
+	    decide_server(blocks, &there, facts, NOW, &decision), DECIDE_DONE);
 	assert_names(1, "one.example", 1);
 	blocks_free(blocks);
 }
@@ -275,7 +278,7 @@ test_server_order(void **state)
 static void
 test_domain_block(void **state)
 {
-	struct rule rule = { .level = LEVEL_NONE, .until = NOW + 7 };
+	struct rule rule = {.level = LEVEL_NONE, .until = NOW + 7};
 	struct mx_facts facts = mx_facts(false);
 
 	(void)state;
@@ -293,13 +296,13 @@ test_domain_block(void **state)
 	assert_int_equal(decision.level, LEVEL_VERIFY);
 	assert_int_equal(decision.evidence, EVIDENCE_MX);
 
-	rule = (struct rule) { .names = names, .name_count = 2 };
+	rule = (struct rule){.names = names, .name_count = 2};
 	assert_int_equal(ask_domain(&rule, true, NULL), DECIDE_DONE);
 	assert_int_equal(decision.evidence, EVIDENCE_OPERATOR);
 	assert_int_equal(decision.level, LEVEL_VERIFY);
 	assert_names(2, "a.example", 1);
 
-	rule = (struct rule) { .pins = pins, .pin_count = 2 };
+	rule = (struct rule){.pins = pins, .pin_count = 2};
 	assert_int_equal(ask_domain(&rule, true, NULL), DECIDE_DONE);
 	assert_true(decision.is_pin_only);
 	assert_int_equal(decision.pin_count, 2);
@@ -310,8 +313,8 @@ test_domain_block(void **state)
 static void
 test_domain_trust(void **state)
 {
-	struct rule rule = { .trust = "/t.pem", .pins = pins, .pin_count = 1,
-		.until = NOW + 60 };
+	struct rule rule = {
+	    .trust = "/t.pem", .pins = pins, .pin_count = 1, .until = NOW + 60};
 	struct mx_facts facts = mx_facts(false);
 
 	(void)state;
@@ -334,7 +337,7 @@ test_domain_trust(void **state)
 	assert_int_equal(decision.kind, DECISION_TEMPORARY);
 
 	/* A block that asks for nothing of its own. */
-	rule = (struct rule) { .level = LEVEL_VERIFY };
+	rule = (struct rule){.level = LEVEL_VERIFY};
 	facts = mx_facts(true);
 	assert_int_equal(ask_domain(&rule, false, &facts), DECIDE_DONE);
 	assert_int_equal(decision.evidence, EVIDENCE_MX_DNSSEC);
@@ -354,8 +357,8 @@ test_mx_names(void **state)
 	assert_int_equal(decision.evidence, EVIDENCE_MX);
 	assert_int_equal(decision.level, LEVEL_VERIFY);
 	assert_names(2, "mx1.example", 1);
-	assert_string_equal(decision.text,
-	    "none of the MX hosts has this address");
+	assert_string_equal(
+	    decision.text, "none of the MX hosts has this address");
 	assert_int_equal(decision.ttl, 100);
 
 	facts.has_unknown = true;
@@ -379,8 +382,8 @@ test_mx_names(void **state)
 	assert_names(2, "mx1.example", 2);
 
 	/* The implicit MX is a host like others, of a name without MX. */
-	facts = (struct mx_facts) { .status = DNS_NODATA, .ttl = 90000,
-		.why = "" };
+	facts = (struct mx_facts){
+	    .status = DNS_NODATA, .ttl = 90000, .why = ""};
 	add_host(&facts, "example.org", true);
 	assert_int_equal(ask_domain(NULL, false, &facts), DECIDE_DONE);
 	assert_names(1, "example.org", 1);
@@ -390,7 +393,7 @@ test_mx_names(void **state)
 static void
 test_most_names(void **state)
 {
-	struct mx_facts facts = { .status = DNS_FOUND, .why = "" };
+	struct mx_facts facts = {.status = DNS_FOUND, .why = ""};
 	char name[32];
 	int i;
 
@@ -417,8 +420,8 @@ assert_refused(bool is_permanent, const char *status)
 static void
 test_mx_refused(void **state)
 {
-	struct mx_facts facts = { .status = DNS_FOUND, .ttl = 9000,
-		.is_null = true, .why = "" };
+	struct mx_facts facts = {
+	    .status = DNS_FOUND, .ttl = 9000, .is_null = true, .why = ""};
 
 	(void)state;
 	assert_int_equal(ask_domain(NULL, true, &facts), DECIDE_DONE);
@@ -469,16 +472,17 @@ test_mx_unknown(void **state)
 static void
 test_bad_domain(void **state)
 {
-	static const char *const domains[] = { "", "a b.example",
-		"a\r\nb.example", "192.0.2.1", "a..example" };
-	struct config config = { .require_dnssec = false };
+	static const char *const domains[] = {
+	    "", "a b.example", "a\r\nb.example", "192.0.2.1", "a..example"};
+	struct config config = {.require_dnssec = false};
 	struct blocks *blocks = blocks_of(&config);
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(domains) / sizeof(domains[0]); i++) {
-		assert_int_equal(decide_domain(blocks, domains[i], NULL, NOW,
-		    &decision), DECIDE_DONE);
+		assert_int_equal(
+		    decide_domain(blocks, domains[i], NULL, NOW, &decision),
+		    DECIDE_DONE);
 		assert_refused(true, "1.2");
 	}
 	blocks_free(blocks);
@@ -516,19 +520,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_server_by_address),
-		cmocka_unit_test(test_server_exception),
-		cmocka_unit_test(test_server_by_name),
-		cmocka_unit_test(test_server_order),
-		cmocka_unit_test(test_domain_block),
-		cmocka_unit_test(test_domain_trust),
-		cmocka_unit_test(test_mx_names),
-		cmocka_unit_test(test_most_names),
-		cmocka_unit_test(test_mx_refused),
-		cmocka_unit_test(test_mx_unknown),
-		cmocka_unit_test(test_bad_domain),
-		cmocka_unit_test(test_literal),
-		cmocka_unit_test(test_long_text),
+	    cmocka_unit_test(test_server_by_address),
+	    cmocka_unit_test(test_server_exception),
+	    cmocka_unit_test(test_server_by_name),
+	    cmocka_unit_test(test_server_order),
+	    cmocka_unit_test(test_domain_block),
+	    cmocka_unit_test(test_domain_trust),
+	    cmocka_unit_test(test_mx_names),
+	    cmocka_unit_test(test_most_names),
+	    cmocka_unit_test(test_mx_refused),
+	    cmocka_unit_test(test_mx_unknown),
+	    cmocka_unit_test(test_bad_domain),
+	    cmocka_unit_test(test_literal),
+	    cmocka_unit_test(test_long_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

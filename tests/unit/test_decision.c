@@ -16,7 +16,7 @@
 static struct ipc_reader
 reader_of(const uint8_t *data, size_t len)
 {
-	return (struct ipc_reader) { .data = data, .len = len };
+	return (struct ipc_reader){.data = data, .len = len};
 }
 
 static int
@@ -66,8 +66,8 @@ fill(struct decision *decision)
 	}
 	decision->name_count = DECISION_NAMES_MAX;
 	decision->has_address = true;
-	assert_int_equal(address_from_text(&decision->address, "2001:db8::1"),
-	    0);
+	assert_int_equal(
+	    address_from_text(&decision->address, "2001:db8::1"), 0);
 	decision->address.port = 25;
 	decision->address.scope = 3;
 	for (i = 0; i < CONFIG_PINS_MAX; i++)
@@ -121,12 +121,12 @@ test_cut(void **state)
 static void
 test_refused(void **state)
 {
-#define REFUSED(change)                                                   \
-	do {                                                              \
-		fill(&in);                                                \
-		change;                                                   \
-		put(&message, &in);                                       \
-		assert_int_equal(get(&message, message.len, &out), -1);   \
+#define REFUSED(change)                                                        \
+	do {                                                                   \
+		fill(&in);                                                     \
+		change;                                                        \
+		put(&message, &in);                                            \
+		assert_int_equal(get(&message, message.len, &out), -1);        \
 	} while (0)
 
 	(void)state;
@@ -147,7 +147,7 @@ test_refused(void **state)
 	REFUSED(strlcpy(in.status, "1234.5", sizeof(in.status)));
 	REFUSED(strlcpy(in.status, ".5", sizeof(in.status)));
 	REFUSED(in.address.family = AF_UNSPEC);
-	REFUSED(in.pin_count = 0);	 /* pin alone, and none */
+	REFUSED(in.pin_count = 0); /* pin alone, and none */
 	REFUSED(in.level = LEVEL_ENCRYPT); /* AUTH to an unproved peer */
 	/* A proof that anybody has. */
 	REFUSED((in.name_count = 0, in.sni_count = 0, in.has_address = false,
@@ -159,7 +159,7 @@ test_refused(void **state)
 static void
 test_bad_bytes(void **state)
 {
-	static const size_t booleans[] = { 3, 4, 5 };
+	static const size_t booleans[] = {3, 4, 5};
 	size_t i;
 
 	(void)state;
@@ -177,7 +177,7 @@ test_bad_bytes(void **state)
 static void
 test_addresses(void **state)
 {
-	static const char *const texts[] = { "192.0.2.1", "2001:db8::1", NULL };
+	static const char *const texts[] = {"192.0.2.1", "2001:db8::1", NULL};
 	struct address address, back;
 	struct ipc_reader reader;
 	size_t i;
@@ -186,8 +186,8 @@ test_addresses(void **state)
 	for (i = 0; i < 3; i++) {
 		memset(&address, 0, sizeof(address));
 		if (texts[i] != NULL)
-			assert_int_equal(address_from_text(&address, texts[i]),
-			    0);
+			assert_int_equal(
+			    address_from_text(&address, texts[i]), 0);
 		address.port = 2525;
 		ipc_compose(&message, POLICY_ASK_SERVER, 1);
 		address_put(&message, &address);
@@ -218,30 +218,29 @@ test_texts(void **state)
 	assert_string_equal(evidence_text(EVIDENCE_ADDRESS), "address");
 	assert_string_equal(result_word_text(RESULT_STARTTLS_NOT_SUPPORTED),
 	    "starttls-not-supported");
-	assert_string_equal(
-	    result_word_text(RESULT_CERTIFICATE_HOST_MISMATCH),
+	assert_string_equal(result_word_text(RESULT_CERTIFICATE_HOST_MISMATCH),
 	    "certificate-host-mismatch");
 	assert_string_equal(result_word_text(RESULT_CERTIFICATE_EXPIRED),
 	    "certificate-expired");
 	assert_string_equal(result_word_text(RESULT_CERTIFICATE_NOT_TRUSTED),
 	    "certificate-not-trusted");
-	assert_string_equal(result_word_text(RESULT_VALIDATION_FAILURE),
-	    "validation-failure");
-	assert_string_equal(result_word_text(RESULT_DNSSEC_INVALID),
-	    "dnssec-invalid");
+	assert_string_equal(
+	    result_word_text(RESULT_VALIDATION_FAILURE), "validation-failure");
+	assert_string_equal(
+	    result_word_text(RESULT_DNSSEC_INVALID), "dnssec-invalid");
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_largest),
-		cmocka_unit_test(test_smallest),
-		cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_bad_bytes),
-		cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_texts),
+	    cmocka_unit_test(test_largest),
+	    cmocka_unit_test(test_smallest),
+	    cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_bad_bytes),
+	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

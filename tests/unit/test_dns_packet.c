@@ -34,7 +34,7 @@ put(struct packet *packet, const void *data, size_t len)
 static void
 put_u16(struct packet *packet, unsigned int value)
 {
-	const uint8_t bytes[2] = { (uint8_t)(value >> 8), (uint8_t)value };
+	const uint8_t bytes[2] = {(uint8_t)(value >> 8), (uint8_t)value};
 
 	put(packet, bytes, sizeof(bytes));
 }
@@ -108,8 +108,8 @@ put_mx(struct packet *packet, const char *owner, uint32_t ttl,
 }
 
 static void
-put_alias(struct packet *packet, const char *owner, uint32_t ttl,
-    const char *target)
+put_alias(
+    struct packet *packet, const char *owner, uint32_t ttl, const char *target)
 {
 	static struct packet rdata;
 
@@ -119,8 +119,8 @@ put_alias(struct packet *packet, const char *owner, uint32_t ttl,
 }
 
 static void
-put_address(struct packet *packet, const char *owner, uint32_t ttl,
-    const char *text)
+put_address(
+    struct packet *packet, const char *owner, uint32_t ttl, const char *text)
 {
 	static struct packet rdata;
 	uint8_t ip[16];
@@ -129,8 +129,8 @@ put_address(struct packet *packet, const char *owner, uint32_t ttl,
 	assert_int_equal(inet_pton(family, text, ip), 1);
 	rdata.len = 0;
 	put(&rdata, ip, family == AF_INET ? 4 : 16);
-	put_rr(packet, owner, family == AF_INET ? DNS_A : DNS_AAAA, ttl,
-	    &rdata);
+	put_rr(
+	    packet, owner, family == AF_INET ? DNS_A : DNS_AAAA, ttl, &rdata);
 }
 
 static void
@@ -148,8 +148,8 @@ put_soa(struct packet *packet, const char *owner, uint32_t ttl)
 }
 
 static int
-parse(const struct packet *packet, enum dns_type type,
-    struct dns_answer *answer)
+parse(
+    const struct packet *packet, enum dns_type type, struct dns_answer *answer)
 {
 	/* On the heap and of that very size, so that ASan sees an overrun. */
 	uint8_t *copy = malloc(packet->len > 0 ? packet->len : 1);
@@ -207,14 +207,14 @@ test_addresses(void **state)
 	put_address(&packet, "mx.example.org", 60, "192.0.2.2");
 	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
 	assert_int_equal(answer.count, 2);
-	assert_string_equal(address_ip_text(&answer.records[1].address, text),
-	    "192.0.2.2");
+	assert_string_equal(
+	    address_ip_text(&answer.records[1].address, text), "192.0.2.2");
 
 	begin(&packet, 0, "mx.example.org", DNS_AAAA, 1, 0);
 	put_address(&packet, "mx.example.org", 60, "2001:db8::1");
 	assert_int_equal(parse(&packet, DNS_AAAA, &answer), 0);
-	assert_string_equal(address_ip_text(&answer.records[0].address, text),
-	    "2001:db8::1");
+	assert_string_equal(
+	    address_ip_text(&answer.records[0].address, text), "2001:db8::1");
 }
 
 /* Other owners, types and classes in the answer section say nothing. */
@@ -292,9 +292,16 @@ static void
 test_bad_hosts(void **state)
 {
 	static const char *const hosts[] = {
-		"a b.example", "a\r\n.example", "a\1.example", "a\x1b]0;.example",
-		"a\xff.example", "a\\.example", "a@b.example", "192.0.2.1", "1",
-		"*.example",
+	    "a b.example",
+	    "a\r\n.example",
+	    "a\1.example",
+	    "a\x1b]0;.example",
+	    "a\xff.example",
+	    "a\\.example",
+	    "a@b.example",
+	    "192.0.2.1",
+	    "1",
+	    "*.example",
 	};
 	size_t i, count = sizeof(hosts) / sizeof(hosts[0]);
 
@@ -332,10 +339,10 @@ test_too_many(void **state)
 	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
 	assert_int_equal(answer.count, DNS_RECORDS_MAX);
 	/* The best ones, which came last. */
-	assert_int_equal(answer.records[0].preference,
-	    1000 - DNS_RECORDS_MAX - 9);
-	assert_int_equal(answer.records[DNS_RECORDS_MAX - 1].preference,
-	    1000 - 10);
+	assert_int_equal(
+	    answer.records[0].preference, 1000 - DNS_RECORDS_MAX - 9);
+	assert_int_equal(
+	    answer.records[DNS_RECORDS_MAX - 1].preference, 1000 - 10);
 
 	begin(&packet, 0, "example.org", DNS_A, DNS_RECORDS_MAX + 1, 0);
 	for (i = 0; i < DNS_RECORDS_MAX + 1; i++)
@@ -397,7 +404,8 @@ test_flipped(void **state)
 			packet.data[at] ^= (uint8_t)(1 << bit);
 			parse(&packet, DNS_MX, &answer);
 			for (i = 0; i < answer.count; i++)
-				assert_true(answer.records[i].name[0] == '\0' ||
+				assert_true(
+				    answer.records[i].name[0] == '\0' ||
 				    dns_name_is_host(answer.records[i].name));
 			packet.data[at] ^= (uint8_t)(1 << bit);
 		}
@@ -449,8 +457,8 @@ test_pointers(void **state)
 	begin(&packet, 0, "a.example", DNS_MX, 1, 0);
 	at = packet.len;
 	put_rr(&packet, "", DNS_MX, 60, &rdata);
-	memmove(packet.data + at + 2, packet.data + at + 1,
-	    packet.len - at - 1);
+	memmove(
+	    packet.data + at + 2, packet.data + at + 1, packet.len - at - 1);
 	packet.len++;
 	memcpy(packet.data + at, "\300\14", 2);
 	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
@@ -475,10 +483,14 @@ test_long_names(void **state)
 
 	(void)state;
 	for (i = 0; i < 3; i++)
-		strlcat(name, "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuv"
-			      "wxyzabcdefghijk.", sizeof(name));
-	strlcat(name, "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"
-		      "abcdefghi", sizeof(name));
+		strlcat(name,
+		    "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuv"
+		    "wxyzabcdefghijk.",
+		    sizeof(name));
+	strlcat(name,
+	    "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"
+	    "abcdefghi",
+	    sizeof(name));
 	assert_int_equal(strlen(name), 253);
 	begin(&packet, 0, "a.example", DNS_MX, 1, 0);
 	put_mx(&packet, "a.example", 60, 1, name);
@@ -510,12 +522,11 @@ test_wrong_head(void **state)
 static void
 test_host_names(void **state)
 {
-	static const char *const good[] = { "a", "a.b", "a-b.c_d", "1a.2b",
-		"xn--bcher-kva.example", "1.2.x" };
-	static const char *const bad[] = { "", ".", "a.", ".a", "a..b", "A.b",
-		"a b", "a\n", "1", "a.1", "192.0.2.1", "a/b", "*.a", "a\x80",
-		"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefg"
-		"hijkl.example" };
+	static const char *const good[] = {
+	    "a", "a.b", "a-b.c_d", "1a.2b", "xn--bcher-kva.example", "1.2.x"};
+	static const char *const bad[] = {"", ".", "a.", ".a", "a..b", "A.b",
+	    "a b", "a\n", "1", "a.1", "192.0.2.1", "a/b", "*.a", "a\x80"};
+	char label[65] = "";
 	size_t i;
 
 	(void)state;
@@ -523,28 +534,32 @@ test_host_names(void **state)
 		assert_true(dns_name_is_host(good[i]));
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_false(dns_name_is_host(bad[i]));
+	memset(label, 'x', 63);
+	assert_true(dns_name_is_host(label));
+	label[63] = 'x';
+	assert_false(dns_name_is_host(label));
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mx),
-		cmocka_unit_test(test_null_mx),
-		cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_strangers),
-		cmocka_unit_test(test_aliases),
-		cmocka_unit_test(test_negative),
-		cmocka_unit_test(test_bad_hosts),
-		cmocka_unit_test(test_too_many),
-		cmocka_unit_test(test_ttl),
-		cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_flipped),
-		cmocka_unit_test(test_wrong_rdata),
-		cmocka_unit_test(test_pointers),
-		cmocka_unit_test(test_long_names),
-		cmocka_unit_test(test_wrong_head),
-		cmocka_unit_test(test_host_names),
+	    cmocka_unit_test(test_mx),
+	    cmocka_unit_test(test_null_mx),
+	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_strangers),
+	    cmocka_unit_test(test_aliases),
+	    cmocka_unit_test(test_negative),
+	    cmocka_unit_test(test_bad_hosts),
+	    cmocka_unit_test(test_too_many),
+	    cmocka_unit_test(test_ttl),
+	    cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_flipped),
+	    cmocka_unit_test(test_wrong_rdata),
+	    cmocka_unit_test(test_pointers),
+	    cmocka_unit_test(test_long_names),
+	    cmocka_unit_test(test_wrong_head),
+	    cmocka_unit_test(test_host_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

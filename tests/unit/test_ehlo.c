@@ -119,6 +119,10 @@ test_auth(void **state)
 	check_shown(true,
 	    "250-mx\r\n250-AUTH LOGIN PLAIN SCRAM-SHA-256\r\n250 DSN\r\n");
 	check_shown(false, "250-mx\r\n250 DSN\r\n");
+	read_ehlo("250-mx\r\n250 AUTH X X Y\r\n");
+	assert_string_equal(ehlo.auth, "X Y");
+	read_ehlo("250-mx\r\n250 AUTH X\r\n");
+	assert_int_equal(ehlo.capabilities, EHLO_AUTH);
 	read_ehlo("250-mx\r\n250 AUTH\r\n");
 	assert_int_equal(ehlo.capabilities, 0);
 	read_ehlo("250-mx\r\n250 AUTH=\r\n");
@@ -188,11 +192,11 @@ test_sanitised(void **state)
 
 	(void)state;
 	read_ehlo(
-	    "250-m\xc3\xbc\tx\r\n250-DELIVERBY \xe4\r\n250-DSN\r\n"
+	    "250-m\xc3\xbc\t~\r\n250-DELIVERBY \xe4\r\n250-DSN\r\n"
 	    "250-SIZE 5\r\n250-SIZE 9\r\n250-dsn x\r\n250 CHUNKING\t\r\n");
 	assert_int_equal(ehlo.capabilities, EHLO_DSN | EHLO_SIZE);
 	assert_true(ehlo.size_limit == 5);
-	check_shown(true, "250-m???x\r\n250-DSN\r\n250 SIZE 5\r\n");
+	check_shown(true, "250-m???~\r\n250-DSN\r\n250 SIZE 5\r\n");
 
 	memset(name, 'a', sizeof(name));
 	snprintf(text, sizeof(text),
@@ -291,6 +295,7 @@ test_covers(void **state)
 	    {{EHLO_SIZE, 8, ""}, {EHLO_SIZE, 0, ""}, false},
 	    {{EHLO_AUTH, 0, "LOGIN PLAIN"}, {EHLO_AUTH, 0, "PLAIN"}, true},
 	    {{EHLO_AUTH, 0, "LOGIN"}, {EHLO_AUTH, 0, "LOGIN PLAIN"}, false},
+	    {{EHLO_AUTH, 0, "LOGIN"}, {EHLO_AUTH, 0, "X"}, false},
 	    {{EHLO_AUTH, 0, "PLAINER"}, {EHLO_AUTH, 0, "PLAIN"}, false},
 	    {{0, 0, ""}, {0, 0, "PLAIN"}, true},
 	};

@@ -152,14 +152,14 @@ on_replies(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 }
 
 static const struct ipc_row rows[] = {
-	{ PLAIN, false, "PLAIN", on_plain },
-	{ ONCE, true, "ONCE", on_once },
-	{ BAD, false, "BAD", on_bad },
-	{ FREES, false, "FREES", on_frees },
-	{ TAKES_FD, false, "TAKES_FD", on_takes_fd },
-	{ LEAVES_FD, false, "LEAVES_FD", on_leaves_fd },
-	{ REPLIES, false, "REPLIES", on_replies },
-	{ 0, false, NULL, NULL },
+    {PLAIN, false, "PLAIN", on_plain},
+    {ONCE, true, "ONCE", on_once},
+    {BAD, false, "BAD", on_bad},
+    {FREES, false, "FREES", on_frees},
+    {TAKES_FD, false, "TAKES_FD", on_takes_fd},
+    {LEAVES_FD, false, "LEAVES_FD", on_leaves_fd},
+    {REPLIES, false, "REPLIES", on_replies},
+    {0, false, NULL, NULL},
 };
 
 static void
@@ -189,8 +189,8 @@ setup(void **state)
 	if (t.base == NULL || ipc_pair(fds) == -1)
 		return -1;
 	t.peer = fds[1];
-	t.channel = ipc_channel_new(t.base, fds[0], "peer", rows, on_closed,
-	    &t);
+	t.channel = ipc_channel_new(
+	    t.base, fds[0], "peer", rows, on_closed, &t);
 	return t.channel == NULL ? -1 : 0;
 }
 
@@ -226,8 +226,8 @@ peer_sends(const void *packet, size_t len, size_t fd_count)
 		struct cmsghdr align;
 		uint8_t bytes[CMSG_SPACE(sizeof(int) * 16)];
 	} control;
-	struct iovec iov = { (void *)(uintptr_t)packet, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct iovec iov = {(void *)packet, len};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	struct cmsghdr *cmsg;
 	size_t i;
 
@@ -249,9 +249,9 @@ peer_sends(const void *packet, size_t len, size_t fd_count)
 static void
 peer_sends_message(enum type type, uint32_t id, size_t fd_count)
 {
-	const uint8_t packet[HEADER_LEN] = { 0, (uint8_t)type, 0, HEADER_LEN,
-		(uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8),
-		(uint8_t)id };
+	const uint8_t packet[HEADER_LEN] = {0, (uint8_t)type, 0, HEADER_LEN,
+	    (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8),
+	    (uint8_t)id};
 
 	peer_sends(packet, sizeof(packet), fd_count);
 }
@@ -289,8 +289,10 @@ fill(struct ipc_message *message)
 static struct ipc_reader
 reader_of(const struct ipc_message *message, size_t len)
 {
-	struct ipc_reader reader = { .type = message->type,
-		.id = message->id, .data = message->data, .len = len };
+	struct ipc_reader reader = {.type = message->type,
+	    .id = message->id,
+	    .data = message->data,
+	    .len = len};
 
 	return reader;
 }
@@ -431,8 +433,8 @@ test_overflow(void **state)
 static void
 test_wire_format(void **state)
 {
-	static const uint8_t wanted[] = { 0x01, 0x02, 0x00, 0x0b, 0x03, 0x04,
-		0x05, 0x06, 0x00, 0x01, 'x' };
+	static const uint8_t wanted[] = {
+	    0x01, 0x02, 0x00, 0x0b, 0x03, 0x04, 0x05, 0x06, 0x00, 0x01, 'x'};
 	uint8_t packet[64];
 	struct ipc_message message;
 
@@ -440,8 +442,8 @@ test_wire_format(void **state)
 	ipc_compose(&message, 0x0102, 0x03040506);
 	ipc_put_str(&message, "x");
 	assert_int_equal(ipc_send(t.channel, &message), 0);
-	assert_int_equal(recv(t.peer, packet, sizeof(packet), 0),
-	    sizeof(wanted));
+	assert_int_equal(
+	    recv(t.peer, packet, sizeof(packet), 0), sizeof(wanted));
 	assert_memory_equal(packet, wanted, sizeof(wanted));
 }
 
@@ -483,7 +485,7 @@ test_not_in_table(void **state)
 static void
 test_type_zero(void **state)
 {
-	static const uint8_t packet[] = { 0, 0, 0, 8, 0, 0, 0, 0 };
+	static const uint8_t packet[] = {0, 0, 0, 8, 0, 0, 0, 0};
 
 	(void)state;
 	peer_sends(packet, sizeof(packet), 0);
@@ -501,7 +503,7 @@ test_bad_message(void **state)
 static void
 test_left_over_field(void **state)
 {
-	static const uint8_t packet[] = { 0, PLAIN, 0, 9, 0, 0, 0, 0, 0 };
+	static const uint8_t packet[] = {0, PLAIN, 0, 9, 0, 0, 0, 0, 0};
 
 	(void)state;
 	peer_sends(packet, sizeof(packet), 0);
@@ -515,12 +517,12 @@ test_malformed(void **state)
 		uint8_t packet[16];
 		size_t len;
 	} cases[] = {
-		{ { 0 }, 1 },
-		{ { 0, PLAIN, 0, 8, 0, 0, 0 }, 7 },
-		{ { 0, PLAIN, 0, 7, 0, 0, 0, 0 }, 8 },
-		{ { 0, PLAIN, 0, 9, 0, 0, 0, 0 }, 8 },
-		{ { 0, PLAIN, 0xff, 0xff, 0, 0, 0, 0 }, 8 },
-		{ { 0, PLAIN, 0, 8, 0, 0, 0, 0, 0 }, 9 },
+	    {{0}, 1},
+	    {{0, PLAIN, 0, 8, 0, 0, 0}, 7},
+	    {{0, PLAIN, 0, 7, 0, 0, 0, 0}, 8},
+	    {{0, PLAIN, 0, 9, 0, 0, 0, 0}, 8},
+	    {{0, PLAIN, 0xff, 0xff, 0, 0, 0, 0}, 8},
+	    {{0, PLAIN, 0, 8, 0, 0, 0, 0, 0}, 9},
 	};
 	size_t i;
 
@@ -745,9 +747,11 @@ peer_receives(uint32_t id)
 		uint8_t bytes[CMSG_SPACE(sizeof(int))];
 	} control;
 	uint8_t packet[IPC_MESSAGE_MAX];
-	struct iovec iov = { packet, sizeof(packet) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control) };
+	struct iovec iov = {packet, sizeof(packet)};
+	struct msghdr msg = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
 	struct cmsghdr *cmsg;
 	int fd;
 
@@ -756,7 +760,7 @@ peer_receives(uint32_t id)
 		return false;
 	}
 	assert_int_equal((uint32_t)packet[4] << 24 | packet[5] << 16 |
-		packet[6] << 8 | packet[7],
+			     packet[6] << 8 | packet[7],
 	    id);
 	cmsg = CMSG_FIRSTHDR(&msg);
 	assert_int_equal(cmsg != NULL, id % FD_EVERY == 0);
@@ -860,36 +864,36 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		TEST(test_fields),
-		TEST(test_cut_anywhere),
-		TEST(test_errors_stick),
-		TEST(test_overflow),
-		TEST(test_wire_format),
-		TEST(test_dispatch),
-		TEST(test_once_twice),
-		TEST(test_not_in_table),
-		TEST(test_type_zero),
-		TEST(test_bad_message),
-		TEST(test_left_over_field),
-		TEST(test_malformed),
-		TEST(test_oversize),
-		TEST(test_largest),
-		TEST(test_takes_fd),
-		TEST(test_takes_one_of_four),
-		TEST(test_leaves_fds),
-		TEST(test_too_many_fds),
-		TEST(test_frees_in_handler),
-		TEST(test_peer_closes),
-		TEST(test_peer_closes_unheard),
-		TEST(test_kept_after_close),
-		TEST(test_freed_before_told),
-		TEST(test_send_to_the_dead),
-		TEST(test_reply_to_the_dead),
-		TEST(test_slow_peer),
-		TEST(test_slow_peer_dies),
-		TEST(test_freed_with_queue),
-		TEST(test_turns_end),
-		TEST(test_new_refuses),
+	    TEST(test_fields),
+	    TEST(test_cut_anywhere),
+	    TEST(test_errors_stick),
+	    TEST(test_overflow),
+	    TEST(test_wire_format),
+	    TEST(test_dispatch),
+	    TEST(test_once_twice),
+	    TEST(test_not_in_table),
+	    TEST(test_type_zero),
+	    TEST(test_bad_message),
+	    TEST(test_left_over_field),
+	    TEST(test_malformed),
+	    TEST(test_oversize),
+	    TEST(test_largest),
+	    TEST(test_takes_fd),
+	    TEST(test_takes_one_of_four),
+	    TEST(test_leaves_fds),
+	    TEST(test_too_many_fds),
+	    TEST(test_frees_in_handler),
+	    TEST(test_peer_closes),
+	    TEST(test_peer_closes_unheard),
+	    TEST(test_kept_after_close),
+	    TEST(test_freed_before_told),
+	    TEST(test_send_to_the_dead),
+	    TEST(test_reply_to_the_dead),
+	    TEST(test_slow_peer),
+	    TEST(test_slow_peer_dies),
+	    TEST(test_freed_with_queue),
+	    TEST(test_turns_end),
+	    TEST(test_new_refuses),
 #undef TEST
 	};
 

@@ -100,11 +100,11 @@ test_limits(void **state)
 	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		max = limits[i];
 		memset(s, 'a', sizeof(s));
-		memcpy(s + max - 2, "\r\n", 2);
+		mutate_put(s + max - 2, "\r\n");
 		assert_int_equal(line_next(s, max, max, &line), LINE_READY);
 		assert_int_equal(line.len, max - 2);
 		s[max - 2] = 'a';
-		memcpy(s + max - 1, "\r\n", 2);
+		mutate_put(s + max - 1, "\r\n");
 		assert_int_equal(
 		    line_next(s, max + 1, max, &line), LINE_TOO_LONG);
 	}

@@ -244,25 +244,25 @@ test_json_utf8(void **state)
 	static const struct {
 		const char *in, *out;
 	} rows[] = {
-		{ "\xc3\xa9", "\xc3\xa9" },
-		{ "\xe2\x82\xac", "\xe2\x82\xac" },
-		{ "\xed\x9f\xbf\xee\x80\x80", "\xed\x9f\xbf\xee\x80\x80" },
-		{ "\xf0\x9f\x93\xa7", "\xf0\x9f\x93\xa7" },
-		{ "\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf" },
-		{ "\xc2\x9b\x33\x31m", "\\u009b31m" },
-		{ "\xc2\xa0", "\xc2\xa0" },
-		{ "\x80", "\\ufffd" },
-		{ "\xff\xfe", "\\ufffd\\ufffd" },
-		{ "\xc3", "\\ufffd" },
-		{ "\xc3(", "\\ufffd(" },
-		{ "\xe2\x82", "\\ufffd\\ufffd" },
-		{ "\xe2\x28\xa1", "\\ufffd(\\ufffd" },
-		{ "\xc0\xaf", "\\ufffd\\ufffd" },	  /* overlong */
-		{ "\xe0\x80\xaf", "\\ufffd\\ufffd\\ufffd" },
-		{ "\xf0\x80\x80\xaf", "\\ufffd\\ufffd\\ufffd\\ufffd" },
-		{ "\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd" }, /* surrogate */
-		{ "\xf4\x90\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd" },
-		{ "\xf0\x9f\x93(", "\\ufffd\\ufffd\\ufffd(" },
+	    {"\xc3\xa9", "\xc3\xa9"},
+	    {"\xe2\x82\xac", "\xe2\x82\xac"},
+	    {"\xed\x9f\xbf\xee\x80\x80", "\xed\x9f\xbf\xee\x80\x80"},
+	    {"\xf0\x9f\x93\xa7", "\xf0\x9f\x93\xa7"},
+	    {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},
+	    {"\xc2\x9b\x33\x31m", "\\u009b31m"},
+	    {"\xc2\xa0", "\xc2\xa0"},
+	    {"\x80", "\\ufffd"},
+	    {"\xff\xfe", "\\ufffd\\ufffd"},
+	    {"\xc3", "\\ufffd"},
+	    {"\xc3(", "\\ufffd("},
+	    {"\xe2\x82", "\\ufffd\\ufffd"},
+	    {"\xe2\x28\xa1", "\\ufffd(\\ufffd"},
+	    {"\xc0\xaf", "\\ufffd\\ufffd"}, /* overlong */
+	    {"\xe0\x80\xaf", "\\ufffd\\ufffd\\ufffd"},
+	    {"\xf0\x80\x80\xaf", "\\ufffd\\ufffd\\ufffd\\ufffd"},
+	    {"\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd"}, /* surrogate */
+	    {"\xf4\x90\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd"},
+	    {"\xf0\x9f\x93(", "\\ufffd\\ufffd\\ufffd("},
 	};
 	struct log_record record;
 	char wanted[128];
@@ -293,8 +293,7 @@ ends_in(const char *text, const char *end)
 
 /* One line of whole fields, whichever of them no longer fits. */
 static void
-check_truncation(enum log_format format, const char *end,
-    const char *truncated)
+check_truncation(enum log_format format, const char *end, const char *truncated)
 {
 	struct log_record record;
 	char value[LOG_LINE_MAX];
@@ -316,8 +315,8 @@ check_truncation(enum log_format format, const char *end,
 		has_long = strstr(line, "long") != NULL;
 		has_after = strstr(line, "after") != NULL;
 		assert_true(has_long || has_after);
-		assert_int_equal(ends_in(line, truncated),
-		    !(has_long && has_after));
+		assert_int_equal(
+		    ends_in(line, truncated), !(has_long && has_after));
 		assert_true(ends_in(line, end) || !has_long || !has_after);
 		if (!(has_long && has_after) && shortest == 0)
 			shortest = len;
@@ -330,8 +329,8 @@ static void
 test_truncation(void **state)
 {
 	(void)state;
-	check_truncation(LOG_FORMAT_TEXT, "\\x01\" after=seen\n",
-	    " truncated=yes\n");
+	check_truncation(
+	    LOG_FORMAT_TEXT, "\\x01\" after=seen\n", " truncated=yes\n");
 	check_truncation(LOG_FORMAT_JSON, "\\u0001\",\"after\":\"seen\"}\n",
 	    "\",\"truncated\":true}\n");
 }
@@ -352,8 +351,8 @@ test_many_fields(void **state)
 			log_record_num(&record, "n", i);
 		}
 		log_record_end(&record);
-		assert_in_range(strlen(written()), LOG_LINE_MAX - 256,
-		    LOG_LINE_MAX);
+		assert_in_range(
+		    strlen(written()), LOG_LINE_MAX - 256, LOG_LINE_MAX);
 		assert_true(ends_in(output, " truncated=yes\n"));
 	}
 }
@@ -375,11 +374,11 @@ test_long_message(void **state)
 	assert_int_equal(output[len - 1], '\n');
 
 	log_init("postern-test", LOG_TO_AUTO, LOG_FORMAT_JSON);
-	for (len = 0; len < 2; len++) {
-		log_info("%s", text + len); /* odd and even */
+	for (len = 0; len < 8; len++) {
+		/* The cut falls at each place of an escape. */
+		log_info("%.*s%s", (int)len, "xxxxxxxx", text);
 		line = written();
-		assert_in_range(strlen(line), LOG_LINE_MAX - 256,
-		    LOG_LINE_MAX);
+		assert_in_range(strlen(line), LOG_LINE_MAX - 256, LOG_LINE_MAX);
 		assert_string_equal(line + strlen(line) - 5, "\\\\\"}\n");
 		assert_int_equal((strlen(strchr(line, '\\')) - 3) % 2, 0);
 	}
@@ -404,9 +403,9 @@ test_fatal(void **state)
 		assert_true(WIFEXITED(status));
 		assert_int_equal(WEXITSTATUS(status), 1);
 		written();
-		assert_non_null(strstr(output,
-		    with_errno ? ": no way: Permission denied\n" :
-				 ": no way\n"));
+		assert_non_null(
+		    strstr(output, with_errno ? ": no way: Permission denied\n"
+					      : ": no way\n"));
 	}
 }
 
@@ -416,12 +415,11 @@ test_escape(void **state)
 	char out[16];
 
 	(void)state;
-	assert_string_equal(log_escape(out, sizeof(out), "a b\"", 4),
-	    "a b\"");
-	assert_string_equal(log_escape(out, sizeof(out), "\x1b\\\x7f", 3),
-	    "\\x1b\\x5c\\x7f");
-	assert_string_equal(log_escape(out, sizeof(out), "\0\xff", 2),
-	    "\\x00\\xff");
+	assert_string_equal(log_escape(out, sizeof(out), "a b\"", 4), "a b\"");
+	assert_string_equal(
+	    log_escape(out, sizeof(out), "\x1b\\\x7f", 3), "\\x1b\\x5c\\x7f");
+	assert_string_equal(
+	    log_escape(out, sizeof(out), "\0\xff", 2), "\\x00\\xff");
 	assert_string_equal(log_escape(out, 5, "\x1bz", 2), "\\x1b");
 	assert_string_equal(log_escape(out, 4, "\x1bz", 2), "");
 	assert_string_equal(log_escape(out, 5, "ab\x1bz", 4), "ab");
@@ -436,15 +434,14 @@ test_escape(void **state)
 static int
 private_dev_log(bool has_log)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX,
-		.sun_path = "/dev/log" };
+	struct sockaddr_un sun = {
+	    .sun_family = AF_UNIX, .sun_path = "/dev/log"};
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd == -1 || unshare(CLONE_NEWNS) == -1 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1 ||
 	    mount("dev", "/dev", "tmpfs", 0, NULL) == -1 ||
-	    (has_log &&
-		bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1))
+	    (has_log && bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1))
 		_exit(99);
 	return fd;
 }
@@ -467,13 +464,13 @@ syslog_child(bool has_log)
 	n = recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT);
 	got[n > 0 ? n : 0] = '\0';
 	/* <22>: facility mail, severity info. */
-	snprintf(wanted, sizeof(wanted),
-	    " postern-test[%d]: session k=\"a b\"", (int)getpid());
+	snprintf(wanted, sizeof(wanted), " postern-test[%d]: session k=\"a b\"",
+	    (int)getpid());
 	text = strstr(got, " postern-test[");
 	_exit(strncmp(got, "<22>", 4) == 0 && text != NULL &&
-		    strcmp(text, wanted) == 0 && *written() == '\0' ?
-		0 :
-		1);
+		      strcmp(text, wanted) == 0 && *written() == '\0'
+		  ? 0
+		  : 1);
 }
 
 static void
@@ -511,21 +508,21 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		TEST(test_messages),
-		TEST(test_verbose),
-		TEST(test_errno_is_kept),
-		TEST(test_journal),
-		TEST(test_message_escapes),
-		TEST(test_record_text),
-		TEST(test_record_json),
-		TEST(test_json_utf8),
-		TEST(test_truncation),
-		TEST(test_many_fields),
-		TEST(test_long_message),
-		TEST(test_fatal),
-		TEST(test_escape),
-		TEST(test_syslog),
-		TEST(test_no_syslog),
+	    TEST(test_messages),
+	    TEST(test_verbose),
+	    TEST(test_errno_is_kept),
+	    TEST(test_journal),
+	    TEST(test_message_escapes),
+	    TEST(test_record_text),
+	    TEST(test_record_json),
+	    TEST(test_json_utf8),
+	    TEST(test_truncation),
+	    TEST(test_many_fields),
+	    TEST(test_long_message),
+	    TEST(test_fatal),
+	    TEST(test_escape),
+	    TEST(test_syslog),
+	    TEST(test_no_syslog),
 #undef TEST
 	};
 

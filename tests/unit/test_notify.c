@@ -197,12 +197,13 @@ test_watchdog(void **state)
 static void
 test_address_is_judged(void **state)
 {
-	static const char *const bad[] = { "socket", "vsock:2:1", "",
-		"/0123456789012345678901234567890123456789012345678901234567"
-		"89012345678901234567890123456789012345678901234567" };
+	char too_long[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
+	const char *const bad[] = { "socket", "vsock:2:1", "", too_long };
 	struct notify notify;
 
 	(void)state;
+	memset(too_long, '/', sizeof(too_long) - 1);
+	too_long[sizeof(too_long) - 1] = '\0';
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		setenv("NOTIFY_SOCKET", bad[i], 1);
 		notify_open(&notify);

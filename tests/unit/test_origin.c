@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-static const sa_family_t families[] = { AF_INET, AF_INET6 };
+static const sa_family_t families[] = {AF_INET, AF_INET6};
 
 static struct address
 name_of(int fd)
@@ -30,9 +30,8 @@ name_of(int fd)
 	socklen_t len = sizeof(ss);
 
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
-	assert_int_equal(address_from_sockaddr(&address,
-			     (struct sockaddr *)&ss),
-	    0);
+	assert_int_equal(
+	    address_from_sockaddr(&address, (struct sockaddr *)&ss), 0);
 	return address;
 }
 
@@ -65,7 +64,7 @@ is_absent(int fd)
 static void
 test_listens_on_loopback_only(void **state)
 {
-	static const char *const own[] = { "127.0.0.1", "::1" };
+	static const char *const own[] = {"127.0.0.1", "::1"};
 	struct address expected, found;
 	size_t i;
 	int fd;
@@ -136,7 +135,7 @@ test_unknown_family(void **state)
 static int
 accept_from_here(int listener)
 {
-	struct pollfd pfd = { .fd = listener, .events = POLLIN };
+	struct pollfd pfd = {.fd = listener, .events = POLLIN};
 	struct sockaddr_storage ss;
 	struct address address = name_of(listener);
 	socklen_t len = address_to_sockaddr(&address, &ss);
@@ -167,9 +166,8 @@ test_dialled_by_hand_has_no_origin(void **state)
 		for (is_redirected = 0; is_redirected < 2; is_redirected++) {
 			memset(&origin, 0xff, sizeof(origin));
 			errno = 0;
-			assert_int_equal(origin_of(fd, is_redirected,
-					     &origin),
-			    -1);
+			assert_int_equal(
+			    origin_of(fd, is_redirected, &origin), -1);
 			assert_int_equal(errno, EDESTADDRREQ);
 			assert_int_equal(origin.family, AF_UNSPEC);
 		}
@@ -211,8 +209,8 @@ static void
 test_dials_in_the_clients_name(void **state)
 {
 	static const char *const pairs[][2] = {
-		{ "192.0.2.1", "198.51.100.7" },
-		{ "2001:db8::1", "2001:db8:1::7" },
+	    {"192.0.2.1", "198.51.100.7"},
+	    {"2001:db8::1", "2001:db8:1::7"},
 	};
 	struct address dst, source, found;
 	size_t i;
@@ -252,15 +250,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_listens_on_loopback_only),
-		cmocka_unit_test(test_many_listeners_share_a_port),
-		cmocka_unit_test(test_listens_for_tproxy),
-		cmocka_unit_test(test_unknown_family),
-		cmocka_unit_test(test_dialled_by_hand_has_no_origin),
-		cmocka_unit_test(test_not_a_socket),
-		cmocka_unit_test(test_dials_plainly),
-		cmocka_unit_test(test_dials_in_the_clients_name),
-		cmocka_unit_test(test_dials_one_family),
+	    cmocka_unit_test(test_listens_on_loopback_only),
+	    cmocka_unit_test(test_many_listeners_share_a_port),
+	    cmocka_unit_test(test_listens_for_tproxy),
+	    cmocka_unit_test(test_unknown_family),
+	    cmocka_unit_test(test_dialled_by_hand_has_no_origin),
+	    cmocka_unit_test(test_not_a_socket),
+	    cmocka_unit_test(test_dials_plainly),
+	    cmocka_unit_test(test_dials_in_the_clients_name),
+	    cmocka_unit_test(test_dials_one_family),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,11 @@ test_good(void **state)
 		DOMAIN_NAME},
 	    {"<a@" A63 "." A63 ">", "a", A63 "." A63, DOMAIN_NAME},
 	    {"<" A255 "@b>", A255, "b", DOMAIN_NAME},
+	    {"<a@" A63 "." A63 "." A63 "." A63 ">", "a",
+		A63 "." A63 "." A63 "." A63, DOMAIN_NAME},
+	    {"<a@[" A255 "]>", "a", A255, DOMAIN_LITERAL},
+	    /* how long a label is that is not ASCII, IDNA tells */
+	    {"<a@\xc3\xbc" A63 ">", "a", "\xc3\xbc" A63, DOMAIN_NAME},
 	};
 	struct path path;
 	struct slice rest;
@@ -76,7 +81,7 @@ test_good(void **state)
 			assert_false(path.is_null);
 			assert_false(path.is_postmaster);
 			assert_int_equal(path.needs_utf8,
-			    strchr(rows[i].text, '\xc3') != NULL);
+			    strstr(rows[i].text, "\xc3") != NULL);
 		}
 }
 
@@ -191,6 +196,8 @@ test_bad(void **state)
 	    "<a@[192.0.2.1\\]>",
 	    "<a@[192.0.2.1 ]>",
 	    "<a@[\xc3\xbc]>",
+	    "<a@[\x7f]>",
+	    "<a@[a" A255 "]>",
 	    "<a@a" A63 ">",
 	    "<a@b.a" A63 ".c>",
 	    "<a@" A63 "." A63 "." A63 "." A63 ".a>",
@@ -224,6 +231,21 @@ test_bad(void **state)
 	}
 }
 
+/* The reason goes to the sender's bounce: it should be the right one. */
+static void
+test_reason(void **state)
+{
+	struct slice rest = {"<a@b@c>", 7};
+	struct path path;
+
+	(void)state;
+	assert_string_equal(
+	    path_parse(&rest, false, &path), "more than one @ in the address");
+	rest = (struct slice){"<a@b c>", 7};
+	assert_string_equal(path_parse(&rest, false, &path),
+	    "address without its closing bracket");
+}
+
 static void
 test_check_name(void **state)
 {
@@ -236,6 +258,7 @@ test_check_name(void **state)
 	assert_non_null(path_check_name((struct slice){"a\0b", 3}));
 	assert_non_null(path_check_name((struct slice){"a\r\nb", 4}));
 	assert_non_null(path_check_name((struct slice){"a@b", 3}));
+	assert_non_null(path_check_name((struct slice){"@ab", 3}));
 }
 
 int
@@ -246,6 +269,7 @@ main(void)
 	    cmocka_unit_test(test_special),
 	    cmocka_unit_test(test_rest),
 	    cmocka_unit_test(test_bad),
+	    cmocka_unit_test(test_reason),
 	    cmocka_unit_test(test_check_name),
 	};
 

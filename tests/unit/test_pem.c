@@ -29,7 +29,7 @@ read_all(const char *text, size_t len, char *out)
 	while ((result = pem_next(&pem, &der, &der_len)) != PEM_END) {
 		assert_true(result == PEM_BLOCK || result == PEM_BAD);
 		assert_true((result == PEM_BLOCK) == (der != NULL));
-		*out++ = result == PEM_BAD ? '!' : (char)der[0];
+		*out++ = der == NULL ? '!' : (char)der[0];
 		free(der);
 	}
 	assert_null(der);
@@ -43,25 +43,28 @@ test_texts(void **state)
 	static const struct {
 		const char *text, *blocks;
 	} rows[] = {
-		{"", ""},
-		{"nothing here", ""},
-		{BEGIN "\nYWJj\n" END "\n", "a"},
-		{BEGIN "YWJj" END, "a"},
-		{BEGIN "\r\nYW\r\nJj \t\r\n" END "\r\n", "a"},
-		{"subject=x\n" BEGIN "\nYQ==\n" END "\nnoise\n" BEGIN
-		 "\nYg==\n" END, "ab"},
-		{BEGIN "\n" END, "!"},
-		{BEGIN "\nYWJ\n" END, "!"},
-		{BEGIN "\nYW*j\n" END, "!"},
-		{BEGIN "\nYWJj", "!"},
-		{BEGIN "\nYWJj\n-----END CERTIFICATE----\n", "!"},
-		{BEGIN "\nY=Jj\n" END BEGIN "\nYg==\n" END, "!b"},
-		{BEGIN "\n" BEGIN "\nYg==\n" END, "!"},
-		{END BEGIN "YQ==" END, "a"},
-		{"-----BEGIN PRIVATE KEY-----\nYQ==\n"
-		 "-----END PRIVATE KEY-----\n", ""},
-		{"-----BEGIN TRUSTED CERTIFICATE-----\nYQ==\n"
-		 "-----END TRUSTED CERTIFICATE-----\n", ""},
+	    {"", ""},
+	    {"nothing here", ""},
+	    {BEGIN "\nYWJj\n" END "\n", "a"},
+	    {BEGIN "YWJj" END, "a"},
+	    {BEGIN "\r\nYW\r\nJj \t\r\n" END "\r\n", "a"},
+	    {"subject=x\n" BEGIN "\nYQ==\n" END "\nnoise\n" BEGIN
+	     "\nYg==\n" END,
+		"ab"},
+	    {BEGIN "\n" END, "!"},
+	    {BEGIN "\nYWJ\n" END, "!"},
+	    {BEGIN "\nYW*j\n" END, "!"},
+	    {BEGIN "\nYWJj", "!"},
+	    {BEGIN "\nYWJj\n-----END CERTIFICATE----\n", "!"},
+	    {BEGIN "\nY=Jj\n" END BEGIN "\nYg==\n" END, "!b"},
+	    {BEGIN "\n" BEGIN "\nYg==\n" END, "!"},
+	    {END BEGIN "YQ==" END, "a"},
+	    {"-----BEGIN PRIVATE KEY-----\nYQ==\n"
+	     "-----END PRIVATE KEY-----\n",
+		""},
+	    {"-----BEGIN TRUSTED CERTIFICATE-----\nYQ==\n"
+	     "-----END TRUSTED CERTIFICATE-----\n",
+		""},
 	};
 	char blocks[16];
 
@@ -82,8 +85,9 @@ test_cut_anywhere(void **state)
 	(void)state;
 	for (size_t len = 0; len < sizeof(text) - 1; len++) {
 		read_all(text, len, blocks);
-		assert_string_equal(blocks,
-		    len < begin_len ? "" : len < whole ? "!" : "a");
+		assert_string_equal(blocks, len < begin_len ? ""
+					    : len < whole   ? "!"
+							    : "a");
 	}
 }
 
@@ -103,9 +107,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_texts),
-		cmocka_unit_test(test_cut_anywhere),
-		cmocka_unit_test(test_nul),
+	    cmocka_unit_test(test_texts),
+	    cmocka_unit_test(test_cut_anywhere),
+	    cmocka_unit_test(test_nul),
 	};
 
 	return cmocka_run_group_tests_name("pem", tests, NULL, NULL);

@@ -17,25 +17,25 @@ static struct event_base *base;
 /* The policy process's end. */
 struct fake {
 	struct ipc_channel *channel;
-	uint32_t	    ids[16];
-	uint16_t	    types[16];
-	int		    asked;
-	int		    is_closed;
+	uint32_t ids[16];
+	uint16_t types[16];
+	int asked;
+	int is_closed;
 };
 
 /* What one question came to. */
 struct got {
-	int	      answers;
+	int answers;
 	enum decision_kind kind;
-	char	      text[DECISION_TEXT_MAX];
+	char text[DECISION_TEXT_MAX];
 };
 
 static int
 on_ask(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 {
-	struct fake   *fake = arg;
+	struct fake *fake = arg;
 	struct address address;
-	char	       domain[DECISION_NAME_MAX];
+	char domain[DECISION_NAME_MAX];
 
 	(void)channel;
 	assert_int_equal(address_get(reader, &address), 0);
@@ -48,9 +48,9 @@ on_ask(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 }
 
 static const struct ipc_row rows[] = {
-	{POLICY_ASK_SERVER, false, "ASK_SERVER", on_ask},
-	{POLICY_ASK_DOMAIN, false, "ASK_DOMAIN", on_ask},
-	{0, false, NULL, NULL},
+    {POLICY_ASK_SERVER, false, "ASK_SERVER", on_ask},
+    {POLICY_ASK_DOMAIN, false, "ASK_DOMAIN", on_ask},
+    {0, false, NULL, NULL},
 };
 
 static void
@@ -71,8 +71,8 @@ attach(struct policy_client *client, struct fake *fake)
 
 	memset(fake, 0, sizeof(*fake));
 	assert_int_equal(ipc_pair(fds), 0);
-	fake->channel = ipc_channel_new(base, fds[1], "relay", rows,
-	    on_closed, fake);
+	fake->channel = ipc_channel_new(
+	    base, fds[1], "relay", rows, on_closed, fake);
 	assert_non_null(fake->channel);
 	assert_int_equal(policy_client_attach(client, fds[0]), 0);
 }
@@ -81,7 +81,7 @@ static void
 answer(struct fake *fake, uint32_t id, uint32_t ttl)
 {
 	static struct ipc_message message;
-	struct decision		  decision;
+	struct decision decision;
 
 	memset(&decision, 0, sizeof(decision));
 	decision.kind = DECISION_LEVEL;
@@ -115,18 +115,18 @@ ask(struct policy_client *client, const char *domain, struct got *got,
 	memset(got, 0, sizeof(*got));
 	address_from_text(&server, "192.0.2.9");
 	server.port = 25;
-	return policy_ask_domain(client, &server, domain, on_done, got,
-	    question);
+	return policy_ask_domain(
+	    client, &server, domain, on_done, got, question);
 }
 
 static void
 test_ask_and_cache(void **state)
 {
 	struct policy_client *client = policy_client_new(base);
-	struct fake	      fake;
-	struct got	      got;
-	struct question	     *question;
-	struct known	     *known;
+	struct fake fake;
+	struct got got;
+	struct question *question;
+	struct known *known;
 
 	(void)state;
 	clock_fake(1000, 1000);
@@ -160,9 +160,9 @@ static void
 test_cancel(void **state)
 {
 	struct policy_client *client = policy_client_new(base);
-	struct fake	      fake;
-	struct got	      got;
-	struct question	     *question;
+	struct fake fake;
+	struct got got;
+	struct question *question;
 
 	(void)state;
 	attach(client, &fake);
@@ -182,10 +182,10 @@ static void
 test_gone(void **state)
 {
 	struct policy_client *client = policy_client_new(base);
-	struct fake	      fake;
-	struct got	      a, b;
-	struct question	     *question;
-	struct known	     *known;
+	struct fake fake;
+	struct got a, b;
+	struct question *question;
+	struct known *known;
 
 	(void)state;
 	attach(client, &fake);
@@ -210,9 +210,9 @@ static void
 test_takeover(void **state)
 {
 	struct policy_client *client = policy_client_new(base);
-	struct fake	      old, new;
-	struct got	      a, b;
-	struct question	     *question;
+	struct fake old, new;
+	struct got a, b;
+	struct question *question;
 
 	(void)state;
 	attach(client, &old);
@@ -243,9 +243,9 @@ test_bad_answer(void **state)
 {
 	static struct ipc_message message;
 	struct policy_client *client = policy_client_new(base);
-	struct fake	      fake;
-	struct got	      got;
-	struct question	     *question;
+	struct fake fake;
+	struct got got;
+	struct question *question;
 
 	(void)state;
 	attach(client, &fake);
@@ -265,17 +265,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ask_and_cache),
-		cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_takeover),
-		cmocka_unit_test(test_bad_answer),
+	    cmocka_unit_test(test_ask_and_cache),
+	    cmocka_unit_test(test_cancel),
+	    cmocka_unit_test(test_gone),
+	    cmocka_unit_test(test_takeover),
+	    cmocka_unit_test(test_bad_answer),
 	};
 	int failed;
 
 	base = event_base_new();
-	failed = cmocka_run_group_tests_name("policy_client", tests, NULL,
-	    NULL);
+	failed = cmocka_run_group_tests_name(
+	    "policy_client", tests, NULL, NULL);
 	event_base_free(base);
 	return failed;
 }

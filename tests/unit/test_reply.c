@@ -123,6 +123,7 @@ check_row(const struct row *row)
 			    buf_data(&reply.text), row->text, used);
 		}
 		if (row->want == REPLY_BAD) {
+			assert_int_equal(reply.code, 0);
 			assert_int_equal(reply.line_count, 0);
 			assert_int_equal(buf_len(&reply.text), 0);
 		}
@@ -210,8 +211,8 @@ test_limits(void **state)
 
 	/* Row 36: a megabyte is never held, in one line or in many. */
 	memset(line, 'a', sizeof(line));
-	memcpy(line, "250-", 4);
-	memcpy(line + LINE_REPLY_MAX - 2, "\r\n", 2);
+	mutate_put(line, "250-");
+	mutate_put(line + LINE_REPLY_MAX - 2, "\r\n");
 	assert_int_equal(feed_forever(line, LINE_REPLY_MAX, &reply),
 	    REPLY_BYTES_MAX / LINE_REPLY_MAX + 1);
 	assert_string_equal(reply.reason, "reply too long");
@@ -250,6 +251,7 @@ check_line(const struct reply *reply, size_t i, const char *want)
 
 	if (want == NULL) {
 		assert_null(text);
+		assert_int_equal(len, 0);
 		return;
 	}
 	assert_int_equal(len, strlen(want));
@@ -260,6 +262,7 @@ static void
 test_text_line(void **state)
 {
 	struct reply reply;
+	size_t len;
 
 	(void)state;
 	read_reply(&reply, "250-one two\r\n250-\r\n250- x\r\n250\r\n");
@@ -271,6 +274,11 @@ test_text_line(void **state)
 	check_line(&reply, SIZE_MAX, NULL);
 	reply_clear(&reply);
 	check_line(&reply, 0, NULL);
+	/* A line is there once its end is. */
+	reply_feed(&reply, (const uint8_t *)"250-a\r\n250-b\r", 13, &len);
+	check_line(&reply, 0, "a");
+	check_line(&reply, 1, NULL);
+	reply_clear(&reply);
 }
 
 static void
@@ -285,6 +293,10 @@ test_enhanced(void **state)
 	    {"450 4.123.456 x\r\n", "4.123.456"},
 	    {"550-5.1.1 no\r\n550 such user\r\n", ""},
 	    {"250 5.1.1 x\r\n", ""},
+	    {"200 2.1.1\r\n", "2.1.1"},
+	    {"400 4.1.1\r\n", "4.1.1"},
+	    {"500 5.1.1\r\n", "5.1.1"},
+	    {"599 5.1.1\r\n", "5.1.1"},
 	    {"354 3.1.1 x\r\n", ""},
 	    {"250 2.1 x\r\n", ""},
 	    {"250 2.1. x\r\n", ""},
@@ -312,6 +324,10 @@ test_enhanced(void **state)
 		reply_clear(&reply);
 	}
 	assert_false(reply_enhanced(&reply, out));
+	assert_string_equal(out, "");
+	reply_feed(&reply, (const uint8_t *)"250-2.1.0 x\r\n", 13, &i);
+	assert_false(reply_enhanced(&reply, out));
+	reply_clear(&reply);
 }
 
 static void
@@ -365,8 +381,9 @@ read_own(const char *text, size_t len, char *joined)
 	assert_int_equal(reply.code, 451);
 	for (i = 0; i < reply.line_count; i++) {
 		line = reply_text_line(&reply, i, &n);
-		assert_in_range(n, 6, 512 - 6);
+		assert_in_range(n, 7, 512 - 6);
 		assert_memory_equal(line, "4.7.5 ", 6);
+		assert_int_not_equal(line[6], ' ');
 		for (j = 6; j < n; j++)
 			if (line[j] != ' ')
 				*joined++ = line[j];
@@ -420,6 +437,28 @@ test_format_long(void **state)
 	}
 }
 
+/* Words stay whole where they can, and a line is filled before it ends. */
+static void
+test_format_fold(void **state)
+{
+	char out[REPLY_FORMAT_MAX], words[505], want[600];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(words); i++)
+		words[i] = i % 10 == 9 ? ' ' : 'a';
+	words[500] = '\0';
+	words[499] = 'a';
+	/* 12 of "451 4.7.5 " and CRLF, 500 of text: as much as there may be */
+	snprintf(want, sizeof(want), "451 4.7.5 %s\r\n", words);
+	reply_format(out, sizeof(out), 451, "4.7.5", "%s", words);
+	assert_string_equal(out, want);
+	snprintf(want, sizeof(want), "451-4.7.5 %.489s\r\n451 4.7.5 %s\r\n",
+	    words, "aaaaaaaaaab");
+	reply_format(out, sizeof(out), 451, "4.7.5", "%sb", words);
+	assert_string_equal(out, want);
+}
+
 /* Room for less than all of it, down to none: the form stays. */
 static void
 test_format_cut(void **state)
@@ -461,6 +500,7 @@ main(void)
 	    cmocka_unit_test(test_mutants),
 	    cmocka_unit_test(test_format),
 	    cmocka_unit_test(test_format_long),
+	    cmocka_unit_test(test_format_fold),
 	    cmocka_unit_test(test_format_cut),
 	};
 

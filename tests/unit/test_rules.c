@@ -71,8 +71,8 @@ assert_order(const char *text, const char *first, const char *second)
 {
 	assert_holds(text, first);
 	if (strstr(strstr(text, first), second) == NULL)
-		fail_msg("\"%s\" is not behind \"%s\" in:\n%s", second, first,
-		    text);
+		fail_msg(
+		    "\"%s\" is not behind \"%s\" in:\n%s", second, first, text);
 }
 
 static void
@@ -109,8 +109,9 @@ test_gateway(void **state)
 {
 	char *text = text_of(*state, CONFIG_OWN_MARK);
 
-	assert_order(text, "iifname { \"lan0\" } tcp dport { 25 } "
-			   "fib daddr type != local goto seize",
+	assert_order(text,
+	    "iifname { \"lan0\" } tcp dport { 25 } "
+	    "fib daddr type != local goto seize",
 	    "chain seize");
 	assert_order(text, "chain seize {\n\t\tmeta mark set meta mark or 0x40",
 	    "tproxy ip to 127.0.0.1:10026 accept");
@@ -133,14 +134,14 @@ test_gateway_routing_is_told(void **state)
 {
 	char *text = text_of(*state, CONFIG_OWN_MARK);
 
-	assert_order(text, "\n}\n",
-	    "#   ip -4 route add local default dev lo table 77");
+	assert_order(
+	    text, "\n}\n", "#   ip -4 route add local default dev lo table 77");
 	assert_holds(text,
 	    "#   ip -4 rule add pref 900 iif lo fwmark 0x40/0x40 goto 902");
-	assert_holds(text,
-	    "#   ip -6 rule add pref 901 fwmark 0x40/0x40 lookup 77");
-	assert_holds(text,
-	    "#   ip -6 rule add pref 902 iif lo fwmark 0x40/0x40 nop");
+	assert_holds(
+	    text, "#   ip -6 rule add pref 901 fwmark 0x40/0x40 lookup 77");
+	assert_holds(
+	    text, "#   ip -6 rule add pref 902 iif lo fwmark 0x40/0x40 nop");
 	free(text);
 }
 
@@ -197,7 +198,8 @@ test_local_by_uid(void **state)
 	config->mode = CONFIG_LOCAL;
 	text = text_of(config, CONFIG_OWN_UID);
 	assert_holds(text, "meta skuid 4242 accept\n");
-	assert_holds(text, "meta skuid 4242 ct mark set ct mark or 0x40 accept");
+	assert_holds(
+	    text, "meta skuid 4242 ct mark set ct mark or 0x40 accept");
 	assert_lacks(text, "meta mark");
 	free(text);
 }
@@ -242,25 +244,25 @@ static void
 test_interface_is_no_syntax(void **state)
 {
 	static const char *const names[] = {
-		"",
-		".",
-		"..",
-		"lan*",
-		"lan 0",
-		"lan0\n",
-		"lan0\"",
-		"lan0\\",
-		"lan0\" }",
-		"\"; flush",
-		"{}",
-		"a;b",
-		"a#b",
-		"$lan",
-		"a/b",
-		"a:b",
-		"l\xc3\xa4n",
-		"lo",
-		"sixteen-letters.",
+	    "",
+	    ".",
+	    "..",
+	    "lan*",
+	    "lan 0",
+	    "lan0\n",
+	    "lan0\"",
+	    "lan0\\",
+	    "lan0\" }",
+	    "\"; flush",
+	    "{}",
+	    "a;b",
+	    "a#b",
+	    "$lan",
+	    "a/b",
+	    "a:b",
+	    "l\xc3\xa4n",
+	    "lo",
+	    "sixteen-letters.",
 	};
 	struct config *config = *state;
 	size_t i;
@@ -319,18 +321,18 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_begins_by_replacing_itself),
-		TEST(test_gateway),
-		TEST(test_gateway_routing_is_told),
-		TEST(test_many),
-		TEST(test_local_by_mark),
-		TEST(test_local_by_uid),
-		TEST(test_root_is_refused),
-		TEST(test_own_port_is_refused),
-		TEST(test_nothing_to_intercept_is_refused),
-		TEST(test_interface_is_no_syntax),
-		TEST(test_here_takes_the_users_id),
-		TEST(test_own_is_as_configured),
+	    TEST(test_begins_by_replacing_itself),
+	    TEST(test_gateway),
+	    TEST(test_gateway_routing_is_told),
+	    TEST(test_many),
+	    TEST(test_local_by_mark),
+	    TEST(test_local_by_uid),
+	    TEST(test_root_is_refused),
+	    TEST(test_own_port_is_refused),
+	    TEST(test_nothing_to_intercept_is_refused),
+	    TEST(test_interface_is_no_syntax),
+	    TEST(test_here_takes_the_users_id),
+	    TEST(test_own_is_as_configured),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

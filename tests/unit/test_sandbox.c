@@ -44,8 +44,8 @@
 #include "proxy/base/ipc.h"
 #include "proxy/base/log.h"
 
-#define NO_JAIL	  90 /* exit codes of a child that got nowhere */
-#define NO_MOUNTS 91
+#define NO_JAIL    90 /* exit codes of a child that got nowhere */
+#define NO_MOUNTS  91
 #define ABI_PORTS  4 /* of Landlock */
 #define ABI_SCOPES 6
 
@@ -77,8 +77,8 @@ setup(void **state)
 		return -1;
 	snprintf(f.listed_file, sizeof(f.listed_file), "%s/file", f.dir);
 	snprintf(f.listed_dir, sizeof(f.listed_dir), "%s/dir", f.dir);
-	snprintf(f.in_listed_dir, sizeof(f.in_listed_dir), "%s/file",
-	    f.listed_dir);
+	snprintf(
+	    f.in_listed_dir, sizeof(f.in_listed_dir), "%s/file", f.listed_dir);
 	snprintf(f.unlisted, sizeof(f.unlisted), "%s/unlisted", f.dir);
 	if (mkdir(f.listed_dir, 0755) == -1)
 		return -1;
@@ -102,7 +102,7 @@ teardown(void **state)
 static void
 enter(enum sandbox_kind kind)
 {
-	const char *paths[] = { f.listed_file, f.listed_dir, NULL };
+	const char *paths[] = {f.listed_file, f.listed_dir, NULL};
 	const char *why;
 
 	if (sandbox_enter(kind, paths, &why) == 0)
@@ -152,10 +152,10 @@ can_read(const char *path)
 	if (fd == -1)
 		return errno;
 	ret = fstat(fd, &st) == 0 && st.st_size == sizeof(text) &&
-		read(fd, text, sizeof(text)) == sizeof(text) &&
-		memcmp(text, "text", sizeof(text)) == 0 ?
-	    0 :
-	    -1;
+	              read(fd, text, sizeof(text)) == sizeof(text) &&
+	              memcmp(text, "text", sizeof(text)) == 0
+	          ? 0
+	          : -1;
 	close(fd);
 	return ret;
 }
@@ -192,8 +192,8 @@ test_listed_paths_are_readable(void **state)
 static int
 writes_listed(void)
 {
-	static const int flags[] = { O_WRONLY, O_RDWR, O_WRONLY | O_APPEND,
-		O_WRONLY | O_TRUNC, O_RDONLY | O_TRUNC, O_WRONLY | O_CREAT };
+	static const int flags[] = {O_WRONLY, O_RDWR, O_WRONLY | O_APPEND,
+	    O_WRONLY | O_TRUNC, O_RDONLY | O_TRUNC, O_WRONLY | O_CREAT};
 	char path[128];
 	size_t i;
 
@@ -280,8 +280,8 @@ make_call(void)
 }
 
 static void
-assert_calls_fail(enum sandbox_kind kind, const struct call *calls,
-    size_t count, int error)
+assert_calls_fail(
+    enum sandbox_kind kind, const struct call *calls, size_t count, int error)
 {
 	int status;
 
@@ -296,64 +296,64 @@ assert_calls_fail(enum sandbox_kind kind, const struct call *calls,
 
 /* Where one of them lived, these say so by another status than SIGSYS. */
 static const struct call deadly[] = {
-	{ "execve", SYS_execve, { 0 } },
-	{ "execveat", SYS_execveat, { -1 } },
-	{ "clone", SYS_clone, { SIGCHLD } },
-	{ "clone of a thread", SYS_clone, { CLONE_THREAD } },
-	{ "clone3", SYS_clone3, { 0 } },
-	{ "unshare", SYS_unshare, { CLONE_NEWUSER } },
-	{ "setns", SYS_setns, { -1 } },
-	{ "ptrace", SYS_ptrace, { 0 } },
-	{ "process_vm_readv", SYS_process_vm_readv, { 1 } },
-	{ "pidfd_open", SYS_pidfd_open, { 1 } },
-	{ "kill", SYS_kill, { 1, 0 } },
-	{ "tgkill of another", SYS_tgkill, { 1, 1, SIGABRT } },
-	{ "mount", SYS_mount, { 0 } },
-	{ "chroot", SYS_chroot, { 0 } },
-	{ "unlinkat", SYS_unlinkat, { -1 } },
-	{ "renameat2", SYS_renameat2, { -1 } },
-	{ "openat2", SYS_openat2, { -1 } },
-	{ "setresuid", SYS_setresuid, { -1, -1, -1 } },
-	{ "capset", SYS_capset, { 0 } },
-	{ "bpf", SYS_bpf, { -1 } },
-	{ "perf_event_open", SYS_perf_event_open, { 0 } },
-	{ "io_uring_setup", SYS_io_uring_setup, { 0 } },
-	{ "userfaultfd", SYS_userfaultfd, { 0 } },
-	{ "keyctl", SYS_keyctl, { -1 } },
-	{ "seccomp", SYS_seccomp, { -1 } },
-	{ "memfd_create", SYS_memfd_create, { 0 } },
-	{ "listen", SYS_listen, { -1 } },
-	{ "socketpair", SYS_socketpair, { AF_UNIX, SOCK_STREAM } },
-	{ "packets", SYS_socket, { AF_PACKET, SOCK_RAW } },
-	{ "netlink", SYS_socket, { AF_NETLINK, SOCK_RAW } },
-	{ "unix stream", SYS_socket, { AF_UNIX, SOCK_STREAM } },
-	{ "raw IPv4", SYS_socket, { AF_INET, SOCK_RAW, IPPROTO_ICMP } },
-	{ "raw IPv6", SYS_socket, { AF_INET6, SOCK_RAW, IPPROTO_ICMPV6 } },
-	{ "ping", SYS_socket, { AF_INET, SOCK_DGRAM, IPPROTO_ICMP } },
-	{ "SCTP", SYS_socket, { AF_INET, SOCK_STREAM, IPPROTO_SCTP } },
-	{ "MPTCP", SYS_socket, { AF_INET, SOCK_STREAM, IPPROTO_MPTCP } },
-	{ "code by mmap", SYS_mmap,
-	    { 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS } },
-	{ "code by mprotect", SYS_mprotect, { 0, 4096, PROT_EXEC } },
-	{ "F_SETOWN", SYS_fcntl, { -1, F_SETOWN } },
-	{ "PR_SET_DUMPABLE", SYS_prctl, { PR_SET_DUMPABLE, 1 } },
-	{ "PR_SET_MM", SYS_prctl, { PR_SET_MM } },
+    {"execve", SYS_execve, {0}},
+    {"execveat", SYS_execveat, {-1}},
+    {"clone", SYS_clone, {SIGCHLD}},
+    {"clone of a thread", SYS_clone, {CLONE_THREAD}},
+    {"clone3", SYS_clone3, {0}},
+    {"unshare", SYS_unshare, {CLONE_NEWUSER}},
+    {"setns", SYS_setns, {-1}},
+    {"ptrace", SYS_ptrace, {0}},
+    {"process_vm_readv", SYS_process_vm_readv, {1}},
+    {"pidfd_open", SYS_pidfd_open, {1}},
+    {"kill", SYS_kill, {1, 0}},
+    {"tgkill of another", SYS_tgkill, {1, 1, SIGABRT}},
+    {"mount", SYS_mount, {0}},
+    {"chroot", SYS_chroot, {0}},
+    {"unlinkat", SYS_unlinkat, {-1}},
+    {"renameat2", SYS_renameat2, {-1}},
+    {"openat2", SYS_openat2, {-1}},
+    {"setresuid", SYS_setresuid, {-1, -1, -1}},
+    {"capset", SYS_capset, {0}},
+    {"bpf", SYS_bpf, {-1}},
+    {"perf_event_open", SYS_perf_event_open, {0}},
+    {"io_uring_setup", SYS_io_uring_setup, {0}},
+    {"userfaultfd", SYS_userfaultfd, {0}},
+    {"keyctl", SYS_keyctl, {-1}},
+    {"seccomp", SYS_seccomp, {-1}},
+    {"memfd_create", SYS_memfd_create, {0}},
+    {"listen", SYS_listen, {-1}},
+    {"socketpair", SYS_socketpair, {AF_UNIX, SOCK_STREAM}},
+    {"packets", SYS_socket, {AF_PACKET, SOCK_RAW}},
+    {"netlink", SYS_socket, {AF_NETLINK, SOCK_RAW}},
+    {"unix stream", SYS_socket, {AF_UNIX, SOCK_STREAM}},
+    {"raw IPv4", SYS_socket, {AF_INET, SOCK_RAW, IPPROTO_ICMP}},
+    {"raw IPv6", SYS_socket, {AF_INET6, SOCK_RAW, IPPROTO_ICMPV6}},
+    {"ping", SYS_socket, {AF_INET, SOCK_DGRAM, IPPROTO_ICMP}},
+    {"SCTP", SYS_socket, {AF_INET, SOCK_STREAM, IPPROTO_SCTP}},
+    {"MPTCP", SYS_socket, {AF_INET, SOCK_STREAM, IPPROTO_MPTCP}},
+    {"code by mmap", SYS_mmap,
+	{0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS}},
+    {"code by mprotect", SYS_mprotect, {0, 4096, PROT_EXEC}},
+    {"F_SETOWN", SYS_fcntl, {-1, F_SETOWN}},
+    {"PR_SET_DUMPABLE", SYS_prctl, {PR_SET_DUMPABLE, 1}},
+    {"PR_SET_MM", SYS_prctl, {PR_SET_MM}},
 #ifdef __x86_64__
-	{ "the x32 ABI", 0x40000000 | SYS_getpid, { 0 } },
-	{ "open", SYS_open, { 0 } },
-	{ "fork", SYS_fork, { 0 } },
+    {"the x32 ABI", 0x40000000 | SYS_getpid, {0}},
+    {"open", SYS_open, {0}},
+    {"fork", SYS_fork, {0}},
 #endif
 };
 
 static const struct call deadly_to_relay[] = {
-	{ "UDP", SYS_socket, { AF_INET, SOCK_DGRAM } },
-	{ "UDP over IPv6", SYS_socket, { AF_INET6, SOCK_DGRAM, IPPROTO_UDP } },
-	{ "getdents64", SYS_getdents64, { -1 } },
+    {"UDP", SYS_socket, {AF_INET, SOCK_DGRAM}},
+    {"UDP over IPv6", SYS_socket, {AF_INET6, SOCK_DGRAM, IPPROTO_UDP}},
+    {"getdents64", SYS_getdents64, {-1}},
 };
 
 static void
-assert_calls_kill(enum sandbox_kind kind, const struct call *calls,
-    size_t count)
+assert_calls_kill(
+    enum sandbox_kind kind, const struct call *calls, size_t count)
 {
 	int status;
 
@@ -370,8 +370,8 @@ test_deadly_calls(void **state)
 	(void)state;
 	assert_calls_kill(SANDBOX_RELAY, deadly, COUNT(deadly));
 	assert_calls_kill(SANDBOX_POLICY, deadly, COUNT(deadly));
-	assert_calls_kill(SANDBOX_RELAY, deadly_to_relay,
-	    COUNT(deadly_to_relay));
+	assert_calls_kill(
+	    SANDBOX_RELAY, deadly_to_relay, COUNT(deadly_to_relay));
 }
 
 #ifdef __x86_64__
@@ -392,8 +392,7 @@ test_other_architecture(void **state)
 	(void)state;
 	assert_true(WIFSIGNALED(status));
 	/* Without the emulation the kernel is as deaf: SIGSEGV. */
-	assert_true(
-	    WTERMSIG(status) == SIGSYS || WTERMSIG(status) == SIGSEGV);
+	assert_true(WTERMSIG(status) == SIGSYS || WTERMSIG(status) == SIGSEGV);
 }
 #endif
 
@@ -419,22 +418,26 @@ static void
 test_refused_calls(void **state)
 {
 	static const struct call calls[] = {
-		{ "ioctl", SYS_ioctl, { 0, 0x5401 } },
-		{ "SO_ATTACH_FILTER", SYS_setsockopt,
-		    { -1, SOL_SOCKET, SO_ATTACH_FILTER } },
-		{ "SO_BINDTODEVICE", SYS_setsockopt,
-		    { -1, SOL_SOCKET, SO_BINDTODEVICE } },
-		/* the number of one that is allowed, at another level */
-		{ "another level's TCP_NODELAY", SYS_setsockopt,
-		    { -1, IPPROTO_UDP, TCP_NODELAY } },
-		{ "TCP_REPAIR", SYS_setsockopt,
-		    { -1, IPPROTO_TCP, TCP_REPAIR } },
-		{ "TCP_ULP", SYS_setsockopt, { -1, IPPROTO_TCP, TCP_ULP } },
+	    {"ioctl", SYS_ioctl, {0, 0x5401}},
+	    {"SO_ATTACH_FILTER", SYS_setsockopt,
+		{-1, SOL_SOCKET, SO_ATTACH_FILTER}},
+	    {"SO_BINDTODEVICE", SYS_setsockopt,
+		{-1, SOL_SOCKET, SO_BINDTODEVICE}},
+	    /* the number of one that is allowed, at another level */
+	    {"another level's TCP_NODELAY", SYS_setsockopt,
+		{-1, IPPROTO_UDP, TCP_NODELAY}},
+	    {"TCP_REPAIR", SYS_setsockopt, {-1, IPPROTO_TCP, TCP_REPAIR}},
+	    {"TCP_ULP", SYS_setsockopt, {-1, IPPROTO_TCP, TCP_ULP}},
 	};
 	static const struct call policy[] = {
-		{ "SO_MARK", SYS_setsockopt, { -1, SOL_SOCKET, SO_MARK } },
-		{ "IP_TRANSPARENT", SYS_setsockopt,
-		    { -1, IPPROTO_IP, IP_TRANSPARENT } },
+	    {"SO_MARK", SYS_setsockopt, {-1, SOL_SOCKET, SO_MARK}},
+	    {"IP_TRANSPARENT", SYS_setsockopt,
+		{-1, IPPROTO_IP, IP_TRANSPARENT}},
+	    {"O_WRONLY", SYS_openat, {-1, (long)"x", O_WRONLY}},
+	    {"O_RDWR", SYS_openat, {-1, (long)"x", O_RDWR}},
+	    {"O_APPEND", SYS_openat, {-1, (long)"x", O_APPEND}},
+	    {"O_CREAT", SYS_openat, {-1, (long)"x", O_CREAT}},
+	    {"O_TRUNC", SYS_openat, {-1, (long)"x", O_TRUNC}},
 	};
 
 	(void)state;
@@ -444,22 +447,28 @@ test_refused_calls(void **state)
 }
 
 static void
-test_options_that_pass(void **state)
+test_calls_that_pass(void **state)
 {
 	static const struct call relay[] = {
-		{ "SO_MARK", SYS_setsockopt, { -1, SOL_SOCKET, SO_MARK } },
-		{ "SO_LINGER", SYS_setsockopt, { -1, SOL_SOCKET, SO_LINGER } },
-		{ "SO_OOBINLINE", SYS_setsockopt,
-		    { -1, SOL_SOCKET, SO_OOBINLINE } },
-		{ "IP_TRANSPARENT", SYS_setsockopt,
-		    { -1, IPPROTO_IP, IP_TRANSPARENT } },
-		{ "IPV6_TRANSPARENT", SYS_setsockopt,
-		    { -1, IPPROTO_IPV6, IPV6_TRANSPARENT } },
-		{ "IP_BIND_ADDRESS_NO_PORT", SYS_setsockopt,
-		    { -1, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT } },
+	    {"SO_MARK", SYS_setsockopt, {-1, SOL_SOCKET, SO_MARK}},
+	    {"SO_LINGER", SYS_setsockopt, {-1, SOL_SOCKET, SO_LINGER}},
+	    {"SO_OOBINLINE", SYS_setsockopt, {-1, SOL_SOCKET, SO_OOBINLINE}},
+	    {"IP_TRANSPARENT", SYS_setsockopt,
+		{-1, IPPROTO_IP, IP_TRANSPARENT}},
+	    {"IPV6_TRANSPARENT", SYS_setsockopt,
+		{-1, IPPROTO_IPV6, IPV6_TRANSPARENT}},
+	    {"IP_BIND_ADDRESS_NO_PORT", SYS_setsockopt,
+		{-1, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT}},
+	};
+	static const struct call policy[] = {
+	    {"SO_REUSEADDR", SYS_setsockopt, {-1, SOL_SOCKET, SO_REUSEADDR}},
+	    {"IP_MTU_DISCOVER", SYS_setsockopt,
+		{-1, IPPROTO_IP, IP_MTU_DISCOVER}},
+	    {"O_CLOEXEC", SYS_openat, {-1, (long)"x", O_CLOEXEC}},
 	};
 
 	(void)state;
+	assert_calls_fail(SANDBOX_POLICY, policy, COUNT(policy), EBADF);
 	assert_calls_fail(SANDBOX_RELAY, relay, COUNT(relay), EBADF);
 }
 
@@ -479,10 +488,11 @@ test_marks(void **state)
 	if (pid == 0) {
 		close(down[1]);
 		enter(SANDBOX_RELAY);
-		_exit(write(up[1], "x", 1) == 1 && read(down[0], line, 1) == 0 ?
-			0 :
-			1);
+		_exit(write(up[1], "x", 1) == 1 && read(down[0], line, 1) == 0
+			  ? 0
+			  : 1);
 	}
+	close(up[1]); /* so that a child that failed is not waited for */
 	assert_int_equal(read(up[0], line, 1), 1);
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	assert_non_null(file = fopen(path, "r"));
@@ -494,7 +504,6 @@ test_marks(void **state)
 	close(down[1]);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	close(up[0]);
-	close(up[1]);
 	close(down[0]);
 	assert_int_equal(found, 2);
 }
@@ -515,8 +524,8 @@ static in_port_t port; /* network order */
 static int
 binds(void)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in sin = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 
 	sin.sin_port = port;
@@ -595,10 +604,8 @@ on_connection(evutil_socket_t fd, short events, void *arg)
 {
 	(void)events;
 	(void)arg;
-	w.accepted = accept4((int)fd, NULL, NULL,
-	    SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (w.accepted == -1 ||
-	    send(w.accepted, "220", 3, MSG_NOSIGNAL) != 3 ||
+	w.accepted = accept4((int)fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (w.accepted == -1 || send(w.accepted, "220", 3, MSG_NOSIGNAL) != 3 ||
 	    shutdown(w.accepted, SHUT_WR) == -1)
 		event_base_loopbreak(w.base);
 }
@@ -611,7 +618,7 @@ on_greeting(evutil_socket_t fd, short events, void *arg)
 	(void)events;
 	(void)arg;
 	w.was_read = recv((int)fd, text, sizeof(text), 0) == 3 &&
-	    memcmp(text, "220", 3) == 0;
+	             memcmp(text, "220", 3) == 0;
 	event_base_loopbreak(w.base);
 }
 
@@ -635,8 +642,8 @@ on_closed(void *arg, struct ipc_channel *channel, const char *why)
 }
 
 static const struct ipc_row rows[] = {
-	{ 1, false, "PASSED", on_passed },
-	{ 0, false, NULL, NULL },
+    {1, false, "PASSED", on_passed},
+    {0, false, NULL, NULL},
 };
 
 static void
@@ -651,8 +658,8 @@ on_signal(evutil_socket_t number, short events, void *arg)
 static void
 prepare_work(void)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in sin = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fds[2];
 
 	memset(&w, 0, sizeof(w));
@@ -663,10 +670,10 @@ prepare_work(void)
 	    bind(w.listener, (struct sockaddr *)&sin, sizeof(sin)), 0);
 	assert_int_equal(listen(w.listener, 1), 0);
 	assert_int_equal(ipc_pair(fds), 0);
-	w.channels[0] = ipc_channel_new(w.base, fds[0], "a", rows, on_closed,
-	    NULL);
-	w.channels[1] = ipc_channel_new(w.base, fds[1], "b", rows, on_closed,
-	    NULL);
+	w.channels[0] = ipc_channel_new(
+	    w.base, fds[0], "a", rows, on_closed, NULL);
+	w.channels[1] = ipc_channel_new(
+	    w.base, fds[1], "b", rows, on_closed, NULL);
 	assert_non_null(w.channels[0]);
 	assert_non_null(w.channels[1]);
 	w.memory = memfd_create("memory", MFD_CLOEXEC);
@@ -689,19 +696,17 @@ dials(void)
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 	struct event *events[3];
-	struct timeval limit = { .tv_sec = 10 };
+	struct timeval limit = {.tv_sec = 10};
 	int fd, error = -1, on = 1;
 
 	if (getsockname(w.listener, (struct sockaddr *)&ss, &len) == -1)
 		return 1;
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-	    IPPROTO_TCP);
-	if (fd == -1 ||
-	    (connect(fd, (struct sockaddr *)&ss, len) == -1 &&
-		errno != EINPROGRESS))
+	fd = socket(
+	    AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (fd == -1 || (connect(fd, (struct sockaddr *)&ss, len) == -1 &&
+			    errno != EINPROGRESS))
 		return 2;
-	events[0] = event_new(w.base, w.listener, EV_READ, on_connection,
-	    NULL);
+	events[0] = event_new(w.base, w.listener, EV_READ, on_connection, NULL);
 	events[1] = event_new(w.base, fd, EV_READ, on_greeting, NULL);
 	events[2] = evsignal_new(w.base, SIGTERM, on_signal, NULL);
 	if (events[0] == NULL || event_add(events[0], NULL) == -1 ||
@@ -714,8 +719,8 @@ dials(void)
 	if (!w.was_read ||
 	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1 ||
 	    error != 0 ||
-	    getpeername(fd, (struct sockaddr *)&ss,
-		(socklen_t[]) { sizeof(ss) }) == -1)
+	    getpeername(
+		fd, (struct sockaddr *)&ss, (socklen_t[]){sizeof(ss)}) == -1)
 		return 4;
 	/* The relay's; policy has no use for it and does without. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -752,9 +757,9 @@ takes_memory_file(void)
 static int
 compare_ints(const void *a, const void *b)
 {
-	return *(const int *)a < *(const int *)b ? -1 :
-						   *(const int *)a >
-		*(const int *)b;
+	return *(const int *)a < *(const int *)b
+	           ? -1
+	           : *(const int *)a > *(const int *)b;
 }
 
 /* What the C library does under the hood. */
@@ -783,7 +788,7 @@ uses_libc(void)
 	free(numbers);
 	if (localtime_r(&now, &tm) == NULL || gmtime_r(&now, &tm) == NULL)
 		return 24;
-	isatty(STDERR_FILENO);
+	(void)isatty(STDERR_FILENO);
 	/* Quiet, but it goes all the way to the write. */
 	if (close(STDERR_FILENO) == -1)
 		return 25;
@@ -816,7 +821,7 @@ test_work(void **state)
 static int
 asks_by_udp(void)
 {
-	static const sa_family_t families[] = { AF_INET, AF_INET6 };
+	static const sa_family_t families[] = {AF_INET, AF_INET6};
 	struct sockaddr_storage ss;
 	int fd;
 	size_t i;
@@ -827,11 +832,10 @@ asks_by_udp(void)
 		ss.ss_family = families[i];
 		/* A source port of its own choice guards a resolver. */
 		((struct sockaddr_in *)&ss)->sin_port = htons(40053);
-		if (fd == -1 ||
-		    bind(fd, (struct sockaddr *)&ss,
-			families[i] == AF_INET ?
-			    sizeof(struct sockaddr_in) :
-			    sizeof(struct sockaddr_in6)) == -1)
+		if (fd == -1 || bind(fd, (struct sockaddr *)&ss,
+				    families[i] == AF_INET
+					? sizeof(struct sockaddr_in)
+					: sizeof(struct sockaddr_in6)) == -1)
 			return (int)i + 1;
 		close(fd);
 	}
@@ -850,8 +854,8 @@ test_policy_asks_by_udp(void **state)
 static int
 make_dev_log(void)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX,
-		.sun_path = "/dev/log" };
+	struct sockaddr_un sun = {
+	    .sun_family = AF_UNIX, .sun_path = "/dev/log"};
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	unlink(sun.sun_path);
@@ -863,7 +867,7 @@ make_dev_log(void)
 static void
 expect_line(int fd, const char *text)
 {
-	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
 	char line[512];
 	ssize_t n;
 
@@ -947,7 +951,7 @@ waits(void *arg)
 static void
 test_threads_are_refused(void **state)
 {
-	const char *paths[] = { NULL }, *why = NULL;
+	const char *paths[] = {NULL}, *why = NULL;
 	pthread_t thread;
 	pid_t pid;
 	int status;
@@ -958,8 +962,7 @@ test_threads_are_refused(void **state)
 		if (pthread_create(&thread, NULL, waits, NULL) != 0 ||
 		    sandbox_enter(SANDBOX_RELAY, paths, &why) != -1)
 			_exit(1);
-		_exit(errno == EINVAL && strstr(why, "thread") != NULL ? 0 :
-									 2);
+		_exit(errno == EINVAL && strstr(why, "thread") != NULL ? 0 : 2);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
@@ -969,7 +972,7 @@ test_threads_are_refused(void **state)
 static void
 test_missing_path(void **state)
 {
-	const char *paths[] = { "/nonexistent", NULL }, *why = NULL;
+	const char *paths[] = {"/nonexistent", NULL}, *why = NULL;
 	pid_t pid;
 	int status;
 
@@ -990,27 +993,27 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-		TEST(test_listed_paths_are_readable),
-		TEST(test_nothing_is_writable),
+	    TEST(test_listed_paths_are_readable),
+	    TEST(test_nothing_is_writable),
 #ifndef POSTERN_SANITIZE
-		TEST(test_other_paths_are_not),
-		TEST(test_relay_has_no_files),
-		TEST(test_deadly_calls),
+	    TEST(test_other_paths_are_not),
+	    TEST(test_relay_has_no_files),
+	    TEST(test_deadly_calls),
 #ifdef __x86_64__
-		TEST(test_other_architecture),
+	    TEST(test_other_architecture),
 #endif
-		TEST(test_abort_is_told_apart),
-		TEST(test_refused_calls),
-		TEST(test_options_that_pass),
-		TEST(test_marks),
-		TEST(test_missing_path),
+	    TEST(test_abort_is_told_apart),
+	    TEST(test_refused_calls),
+	    TEST(test_calls_that_pass),
+	    TEST(test_marks),
+	    TEST(test_missing_path),
 #endif
-		TEST(test_ports),
-		TEST(test_abstract_sockets),
-		TEST(test_work),
-		TEST(test_policy_asks_by_udp),
-		TEST(test_syslog_restarts),
-		TEST(test_threads_are_refused),
+	    TEST(test_ports),
+	    TEST(test_abstract_sockets),
+	    TEST(test_work),
+	    TEST(test_policy_asks_by_udp),
+	    TEST(test_syslog_restarts),
+	    TEST(test_threads_are_refused),
 #undef TEST
 	};
 

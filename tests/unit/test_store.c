@@ -82,6 +82,26 @@ test_given_twice(void **state)
 	free(good);
 }
 
+static void
+test_too_many(void **state)
+{
+	char *one, *many;
+	size_t len, count = STORE_CERTS_MAX + 1;
+
+	(void)state;
+	one = case_text("good", "trust", &len);
+	many = malloc(len * count + 1);
+	assert_non_null(many);
+	for (size_t i = 0; i < count; i++)
+		memcpy(many + i * len, one, len);
+	many[len * count] = '\0';
+	refuse(many, "more than 8192 certificates");
+	many[len * STORE_CERTS_MAX] = '\0';
+	store_free(read_store(many));
+	free(many);
+	free(one);
+}
+
 /* So many anchors are found by each subject, and they have it. */
 static void
 check_finds(const struct store *store, const char *const *subjects,
@@ -95,10 +115,10 @@ check_finds(const struct store *store, const char *const *subjects,
 	for (size_t i = 0; i < count; i++) {
 		name = X509_NAME_new();
 		assert_non_null(name);
-		assert_int_equal(X509_NAME_add_entry_by_txt(name, "CN",
-				     MBSTRING_UTF8,
-				     (const uint8_t *)subjects[i], -1, -1,
-				     0), 1);
+		assert_int_equal(
+		    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+			(const uint8_t *)subjects[i], -1, -1, 0),
+		    1);
 		found = store_find(store, name, &found_count);
 		assert_int_equal(found_count, counts[i]);
 		assert_true((found == NULL) == (counts[i] == 0));
@@ -113,8 +133,8 @@ check_finds(const struct store *store, const char *const *subjects,
 static void
 test_find(void **state)
 {
-	static const char *const subjects[] = {"Stranger Root",
-	    "Lab Second CA", "Lab Root", "Lab", "Lab Roots", "Anchor"};
+	static const char *const subjects[] = {"Stranger Root", "Lab Second CA",
+	    "Lab Root", "Lab", "Lab Roots", "Anchor"};
 	static const size_t many[] = {1, 1, 1, 0, 0, 0};
 	static const size_t same[] = {0, 0, 0, 0, 0, 8};
 	struct store *store;
@@ -138,10 +158,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_skipped),
-		cmocka_unit_test(test_given_twice),
-		cmocka_unit_test(test_find),
+	    cmocka_unit_test(test_errors),
+	    cmocka_unit_test(test_skipped),
+	    cmocka_unit_test(test_given_twice),
+	    cmocka_unit_test(test_too_many),
+	    cmocka_unit_test(test_find),
 	};
 
 	return cmocka_run_group_tests_name("store", tests, NULL, NULL);

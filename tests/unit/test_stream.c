@@ -13,10 +13,10 @@ check_data(const char *text, enum stream_result result, const char *want,
     const char *rest)
 {
 	struct stream stream;
-	struct peer   client, server;
-	char	      out[256];
+	struct peer client, server;
+	char out[256];
 	const uint8_t *left;
-	size_t	      cut, len = strlen(text), left_len;
+	size_t cut, len = strlen(text), left_len;
 	enum stream_result got;
 
 	for (cut = 0; cut <= len; cut++) {
@@ -30,8 +30,8 @@ check_data(const char *text, enum stream_result result, const char *want,
 			if (got == STREAM_STARVED && cut < len) {
 				peer_send(&client, text + cut, len - cut);
 				loop_run(base);
-				got = stream_run(&stream, client.conn,
-				    server.conn);
+				got = stream_run(
+				    &stream, client.conn, server.conn);
 			}
 		} else {
 			peer_send(&client, text, len);
@@ -59,8 +59,8 @@ static void
 test_data(void **state)
 {
 	(void)state;
-	check_data("a\r\n..b\r\n.\r\nQUIT\r\n", STREAM_END,
-	    "a\r\n..b\r\n.\r\n", "QUIT\r\n");
+	check_data("a\r\n..b\r\n.\r\nQUIT\r\n", STREAM_END, "a\r\n..b\r\n.\r\n",
+	    "QUIT\r\n");
 	check_data(".\r\n", STREAM_END, ".\r\n", "");
 	check_data("a\r\n", STREAM_STARVED, "a\r\n", NULL);
 	check_data("a\nb\r\n.\r\n", STREAM_BARE_LF, "a", NULL);
@@ -72,8 +72,8 @@ static void
 test_chunk(void **state)
 {
 	struct stream stream;
-	struct peer   client, server;
-	char	      out[64];
+	struct peer client, server;
+	char out[64];
 
 	(void)state;
 	peer_open(&client, base);
@@ -81,18 +81,18 @@ test_chunk(void **state)
 	stream_init_chunk(&stream, 5);
 	peer_send(&client, "a\n.", 3);
 	loop_run(base);
-	assert_int_equal(stream_run(&stream, client.conn, server.conn),
-	    STREAM_STARVED);
+	assert_int_equal(
+	    stream_run(&stream, client.conn, server.conn), STREAM_STARVED);
 	peer_send(&client, "\0bNEXT", 6);
 	loop_run(base);
-	assert_int_equal(stream_run(&stream, client.conn, server.conn),
-	    STREAM_END);
+	assert_int_equal(
+	    stream_run(&stream, client.conn, server.conn), STREAM_END);
 	assert_int_equal(peer_read(&server, out, sizeof(out)), 5);
 	assert_memory_equal(out, "a\n.\0b", 5);
 	/* An empty chunk ends where it begins. */
 	stream_init_chunk(&stream, 0);
-	assert_int_equal(stream_run(&stream, client.conn, server.conn),
-	    STREAM_END);
+	assert_int_equal(
+	    stream_run(&stream, client.conn, server.conn), STREAM_END);
 	/* Nobody's chunk goes nowhere. */
 	stream_init_chunk(&stream, 4);
 	assert_int_equal(stream_run(&stream, client.conn, NULL), STREAM_END);
@@ -106,11 +106,11 @@ static void
 test_back_pressure(void **state)
 {
 	struct stream stream;
-	struct peer   client, server;
-	char	      chunk[4096], out[65536];
-	size_t	      sent = 0, got = 0, blocked = 0, len;
-	size_t	      total = 4 * 1024 * 1024;
-	ssize_t	      n;
+	struct peer client, server;
+	char chunk[4096], out[65536];
+	size_t sent = 0, got = 0, blocked = 0, len;
+	size_t total = 4 * 1024 * 1024;
+	ssize_t n;
 	enum stream_result result = STREAM_STARVED;
 
 	(void)state;
@@ -128,8 +128,7 @@ test_back_pressure(void **state)
 		assert_true(len <= CONN_INPUT_MAX);
 		blocked += result == STREAM_BLOCKED;
 		if (n <= 0) {
-			while ((len = peer_read(&server, out,
-			    sizeof(out))) > 0)
+			while ((len = peer_read(&server, out, sizeof(out))) > 0)
 				got += len;
 		}
 	}
@@ -151,9 +150,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_data),
-		cmocka_unit_test(test_chunk),
-		cmocka_unit_test(test_back_pressure),
+	    cmocka_unit_test(test_data),
+	    cmocka_unit_test(test_chunk),
+	    cmocka_unit_test(test_back_pressure),
 	};
 	int failed;
 

@@ -28,17 +28,18 @@ static void
 test_holds(void **state)
 {
 	struct transaction transaction;
-	struct known	  *known = known_of(LEVEL_VERIFY);
+	struct known *known = known_of(LEVEL_VERIFY);
 
 	(void)state;
 	transaction_init(&transaction);
 	assert_int_equal(transaction.mail, MAIL_NONE);
-	assert_int_equal(transaction_begin(&transaction,
-	    "MAIL FROM:<>\r\nRCPT", 14), 0);
+	assert_int_equal(
+	    transaction_begin(&transaction, "MAIL FROM:<>\r\nRCPT", 14), 0);
 	assert_int_equal(transaction.mail, MAIL_HELD);
 	assert_string_equal(transaction.mail_line, "MAIL FROM:<>\r\n");
-	assert_int_equal(transaction_add(&transaction, "RCPT\r\n", 6, known,
-	    "a.example"), 0);
+	assert_int_equal(
+	    transaction_add(&transaction, "RCPT\r\n", 6, known, "a.example"),
+	    0);
 	assert_int_equal(known->refs, 2);
 	transaction_clear(&transaction);
 	assert_int_equal(known->refs, 1);
@@ -50,17 +51,18 @@ static void
 test_bound(void **state)
 {
 	struct transaction transaction;
-	struct known	  *known = known_of(LEVEL_VERIFY);
-	int		   i;
+	struct known *known = known_of(LEVEL_VERIFY);
+	int i;
 
 	(void)state;
 	transaction_init(&transaction);
 	transaction_begin(&transaction, "M\r\n", 3);
 	for (i = 0; i < TRANSACTION_RECIPIENTS_MAX; i++)
 		assert_int_equal(transaction_add(&transaction, "R\r\n", 3,
-		    known, "a.example"), i);
-	assert_int_equal(transaction_add(&transaction, "R\r\n", 3, known,
-	    "a.example"), -1);
+				     known, "a.example"),
+		    i);
+	assert_int_equal(
+	    transaction_add(&transaction, "R\r\n", 3, known, "a.example"), -1);
 	assert_int_equal(errno, ENOBUFS);
 	transaction_clear(&transaction);
 	assert_int_equal(known->refs, 1);
@@ -72,9 +74,9 @@ static void
 test_binds(void **state)
 {
 	struct transaction transaction;
-	struct known	  *first = known_of(LEVEL_VERIFY);
-	struct known	  *second = known_of(LEVEL_VERIFY);
-	struct known	  *lax = known_of(LEVEL_ENCRYPT);
+	struct known *first = known_of(LEVEL_VERIFY);
+	struct known *second = known_of(LEVEL_VERIFY);
+	struct known *lax = known_of(LEVEL_ENCRYPT);
 
 	(void)state;
 	transaction_init(&transaction);
@@ -99,9 +101,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_holds),
-		cmocka_unit_test(test_bound),
-		cmocka_unit_test(test_binds),
+	    cmocka_unit_test(test_holds),
+	    cmocka_unit_test(test_bound),
+	    cmocka_unit_test(test_binds),
 	};
 
 	return cmocka_run_group_tests_name("transaction", tests, NULL, NULL);

@@ -28,349 +28,347 @@ static const struct row {
 	enum verify_result result;
 	const char *text;
 } rows[] = {
-	{"good", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"good_root_sent", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"good_direct", VERIFY_PROVED, "\"CN=Lab Root\""},
-	{"good_many_roots", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"wrong_order", VERIFY_PROVED,
-	    "\"CN=Lab Second CA\" < \"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"repeated", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"junk", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"unreadable_ca", VERIFY_FAILURE,
-	    "certificate 2 of the chain cannot be read"},
-	{"unreadable_leaf", VERIFY_FAILURE, "certificate cannot be read"},
-	{"trailing_byte", VERIFY_FAILURE, "certificate cannot be read"},
-	{"no_intermediate", VERIFY_NOT_TRUSTED,
-	    "issuer \"CN=Lab CA\" of the certificate is not in the trust "
-	    "file and was not sent"},
-	{"no_upper_intermediate", VERIFY_NOT_TRUSTED,
-	    "issuer \"CN=Lab CA\" of the last certificate is not in the "
-	    "trust file and was not sent"},
-	{"unknown_root", VERIFY_NOT_TRUSTED,
-	    "the root \"CN=Lab Root\" that was sent is not in the trust "
-	    "file"},
-	{"no_root_known", VERIFY_NOT_TRUSTED,
-	    "issuer \"CN=Lab Root\" of the last certificate is not in "
-	    "the trust file and was not sent"},
-	{"trusted_intermediate", VERIFY_PROVED, "\"CN=Lab CA\""},
-	{"trusted_intermediate_alone", VERIFY_PROVED, "\"CN=Lab CA\""},
-	{"trusted_leaf", VERIFY_PROVED, "itself in the trust file"},
-	{"trusted_other_leaf", VERIFY_NOT_TRUSTED,
-	    "issuer \"CN=Lab CA\" of the certificate is not in the trust "
-	    "file and was not sent"},
-	{"damaged_leaf", VERIFY_NOT_TRUSTED,
-	    "signature of the certificate is not by intermediate "
-	    "\"CN=Lab CA\""},
-	{"damaged_ca", VERIFY_NOT_TRUSTED,
-	    "signature of the intermediate \"CN=Lab CA\" is not by trust "
-	    "anchor \"CN=Lab Root\""},
-	{"impostor_root", VERIFY_NOT_TRUSTED,
-	    "signature of the intermediate \"CN=Lab CA\" is not by trust "
-	    "anchor \"CN=Lab Root\""},
-	{"mixed_algorithms", VERIFY_NOT_TRUSTED,
-	    "signature of the certificate is not by intermediate "
-	    "\"CN=Lab CA\""},
-	{"self_signed", VERIFY_NOT_TRUSTED, "self-signed certificate"},
-	{"self_signed_trusted", VERIFY_PROVED, "itself in the trust file"},
-	{"self_signed_other_trusted", VERIFY_NOT_TRUSTED,
-	    "self-signed certificate"},
-	{"self_signed_ca", VERIFY_NOT_TRUSTED, "self-signed certificate"},
-	{"self_signed_ca_trusted", VERIFY_FAILURE,
-	    "certificate is a CA certificate, not a server's"},
-	{"self_signed_expired_trusted", VERIFY_EXPIRED,
-	    "certificate expired on 2027-01-14 08:00:00Z"},
-	{"self_signed_plain_trusted", VERIFY_PROVED,
-	    "itself in the trust file"},
-	{"self_signed_sha1_trusted", VERIFY_PROVED, "itself in the trust file"},
-	{"trusted_leaf_signs", VERIFY_FAILURE,
-	    "trust anchor \"CN=a server\" is not a CA certificate"},
-	{"leaf_expired", VERIFY_EXPIRED,
-	    "certificate expired on 2027-01-14 08:00:00Z"},
-	{"leaf_early", VERIFY_EXPIRED,
-	    "certificate is not valid before 2027-01-16 08:00:00Z"},
-	{"leaf_edge", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"ca_expired", VERIFY_EXPIRED,
-	    "intermediate \"CN=Lab Old CA\" expired on 2027-01-14 "
-	    "08:00:00Z"},
-	{"ca_early", VERIFY_EXPIRED,
-	    "intermediate \"CN=Lab Early CA\" is not valid before "
-	    "2027-01-16 08:00:00Z"},
-	{"root_expired", VERIFY_EXPIRED,
-	    "trust anchor \"CN=Gone Root\" expired on 2027-01-14 "
-	    "08:00:00Z"},
-	{"no_common_moment", VERIFY_EXPIRED,
-	    "trust anchor \"CN=Apart Root\" expired on 2026-12-06 "
-	    "08:00:00Z"},
-	{"expired_wrong_key", VERIFY_NOT_TRUSTED,
-	    "signature of the certificate is not by intermediate "
-	    "\"CN=Lab CA\""},
-	{"expired_sha1", VERIFY_FAILURE, "certificate is signed with SHA-1"},
-	{"date_no_seconds", VERIFY_FAILURE, ""},
-	{"date_offset", VERIFY_FAILURE, ""},
-	{"date_fraction", VERIFY_FAILURE, ""},
-	{"date_no_such_day", VERIFY_FAILURE, ""},
-	{"date_generalized", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"cross_expired_root", VERIFY_PROVED,
-	    "\"CN=Issuing CA\" < \"CN=New Root\""},
-	{"cross_unknown_root", VERIFY_PROVED,
-	    "\"CN=Issuing CA\" < \"CN=New Root\""},
-	{"cross_old_trust", VERIFY_EXPIRED,
-	    "trust anchor \"CN=Gone Root\" expired on 2027-01-14 "
-	    "08:00:00Z"},
-	{"two_ways_bad_first", VERIFY_PROVED,
-	    "\"CN=Issuing CA\" < \"CN=New Root\""},
-	{"two_ways_bad_last", VERIFY_PROVED,
-	    "\"CN=Issuing CA\" < \"CN=New Root\""},
-	{"two_ways_expired_first", VERIFY_PROVED,
-	    "\"CN=Issuing CA\" < \"CN=New Root\""},
-	{"two_ways_weak_first", VERIFY_PROVED,
-	    "\"CN=Issuing CA\" < \"CN=New Root\""},
-	{"two_ways_damaged_first", VERIFY_PROVED,
-	    "\"CN=Issuing CA\" < \"CN=New Root\""},
-	{"circle", VERIFY_NOT_TRUSTED,
-	    "the certificates that were sent go in a circle"},
-	{"circle_with_exit", VERIFY_PROVED, "\"CN=One\" < \"CN=Other\""},
-	{"maze", VERIFY_FAILURE, "gave up after 2048 certificates on paths"},
-	{"maze_with_anchor", VERIFY_FAILURE, "gave up after 11 paths"},
-	{"same_subject", VERIFY_PROVED, "\"CN=Same\" < \"CN=Anchor\""},
-	{"same_subject_none", VERIFY_NOT_TRUSTED,
-	    "signature of the certificate is not by intermediate "
-	    "\"CN=Same\""},
-	{"same_subject_many_anchors", VERIFY_FAILURE, "gave up after 16 paths"},
-	{"depth_most", VERIFY_PROVED,
-	    "\"CN=Level 6\" < \"CN=Level 5\" < \"CN=Level 4\" < "
-	    "\"CN=Level 3\" < \"CN=Level 2\" < \"CN=Level 1\" < "
-	    "\"CN=Level 0\""},
-	{"depth_over", VERIFY_NOT_TRUSTED,
-	    "no path of at most 8 certificates to a trusted root"},
-	{"rollover", VERIFY_PROVED, "\"CN=Renewed\" < \"CN=Renewed\""},
-	{"name_other", VERIFY_HOST_MISMATCH,
-	    "certificate is for mail.example.net, www.example.net, "
-	    "a.example.net, b.example.net (1 more), not for "
-	    "mx.example.org"},
-	{"name_last", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"name_case", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"name_dot", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"name_nul", VERIFY_HOST_MISMATCH,
-	    "certificate is for mx.example.org\\x00.evil.example, not "
-	    "for mx.example.org"},
-	{"name_nul_end", VERIFY_HOST_MISMATCH,
-	    "certificate is for mx.example.org\\x00, not for "
-	    "mx.example.org"},
-	{"name_wildcard", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"name_wildcard_deep", VERIFY_HOST_MISMATCH,
-	    "certificate is for *.org, not for mx.example.org"},
-	{"name_wildcard_partial", VERIFY_HOST_MISMATCH,
-	    "certificate is for m*.example.org, not for mx.example.org"},
-	{"name_escape", VERIFY_HOST_MISMATCH,
-	    "certificate is for \\x1b]0;x\\x07.example, not for "
-	    "mx.example.org"},
-	{"name_address", VERIFY_HOST_MISMATCH,
-	    "certificate is for 192.0.2.1, 2001:db8::1, not for "
-	    "mx.example.org"},
-	{"name_address_as_dns", VERIFY_HOST_MISMATCH,
-	    "certificate is for 192.0.2.1, 2001:db8::1, not for "
-	    "mx.example.org"},
-	{"name_address_as_text", VERIFY_HOST_MISMATCH,
-	    "certificate is for mx.example.org, not for mx.example.org"},
-	{"name_bad_entries", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"name_x400", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"name_email", VERIFY_HOST_MISMATCH,
-	    "certificate has no name in subjectAltName; not for "
-	    "mx.example.org"},
-	{"name_punycode", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"name_cn_only", VERIFY_HOST_MISMATCH,
-	    "certificate has no name in subjectAltName; not for "
-	    "mx.example.org"},
-	{"name_none", VERIFY_HOST_MISMATCH,
-	    "certificate has no name in subjectAltName; not for "
-	    "mx.example.org"},
-	{"name_malformed", VERIFY_FAILURE,
-	    "certificate has a malformed extension"},
-	{"rsa_2048_leaf", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"rsa_2048_ca", VERIFY_PROVED, "\"CN=Middle\" < \"CN=Lab Root\""},
-	{"rsa_2048_root", VERIFY_PROVED, "\"CN=Top\""},
-	{"rsa_1024_leaf", VERIFY_FAILURE,
-	    "certificate has an RSA key shorter than 2048 bits"},
-	{"rsa_1024_ca", VERIFY_FAILURE,
-	    "intermediate \"CN=Middle\" has an RSA key shorter than 2048 "
-	    "bits"},
-	{"rsa_1024_root", VERIFY_FAILURE,
-	    "trust anchor \"CN=Top\" has an RSA key shorter than 2048 "
-	    "bits"},
-	{"p384_leaf", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"p384_ca", VERIFY_PROVED, "\"CN=Middle\" < \"CN=Lab Root\""},
-	{"p384_root", VERIFY_PROVED, "\"CN=Top\""},
-	{"p521_leaf", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"p521_ca", VERIFY_PROVED, "\"CN=Middle\" < \"CN=Lab Root\""},
-	{"p521_root", VERIFY_PROVED, "\"CN=Top\""},
-	{"p224_leaf", VERIFY_FAILURE,
-	    "certificate has a key on a curve that is not accepted"},
-	{"p224_ca", VERIFY_FAILURE,
-	    "intermediate \"CN=Middle\" has a key on a curve that is not "
-	    "accepted"},
-	{"p224_root", VERIFY_FAILURE,
-	    "trust anchor \"CN=Top\" has a key on a curve that is not "
-	    "accepted"},
-	{"secp256k1_leaf", VERIFY_FAILURE,
-	    "certificate has a public key that cannot be read"},
-	{"secp256k1_ca", VERIFY_FAILURE,
-	    "intermediate \"CN=Middle\" has a public key that cannot be "
-	    "read"},
-	{"secp256k1_root", VERIFY_FAILURE,
-	    "trust anchor \"CN=Top\" has a public key that cannot be read"},
-	{"ed25519_leaf", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"ed25519_ca", VERIFY_PROVED, "\"CN=Middle\" < \"CN=Lab Root\""},
-	{"ed25519_root", VERIFY_PROVED, "\"CN=Top\""},
-	{"explicit_leaf", VERIFY_FAILURE,
-	    "certificate has explicit curve parameters"},
-	{"explicit_ca", VERIFY_FAILURE,
-	    "intermediate \"CN=Middle\" has explicit curve parameters"},
-	{"explicit_root", VERIFY_FAILURE,
-	    "trust anchor \"CN=Top\" has explicit curve parameters"},
-	{"rsa_9000_leaf", VERIFY_FAILURE,
-	    "certificate has an RSA key longer than 8192 bits"},
-	{"md5_leaf", VERIFY_FAILURE, "certificate is signed with MD5"},
-	{"md5_ca", VERIFY_FAILURE,
-	    "intermediate \"CN=RSA CA\" is signed with MD5"},
-	{"md5_root", VERIFY_PROVED, "\"CN=RSA Root\""},
-	{"sha1_leaf", VERIFY_FAILURE, "certificate is signed with SHA-1"},
-	{"sha1_ca", VERIFY_FAILURE,
-	    "intermediate \"CN=RSA CA\" is signed with SHA-1"},
-	{"sha1_root", VERIFY_PROVED, "\"CN=RSA Root\""},
-	{"pss_sha256_leaf", VERIFY_PROVED, "\"CN=RSA Root\""},
-	{"pss_sha256_ca", VERIFY_PROVED, "\"CN=RSA CA\" < \"CN=RSA Root\""},
-	{"pss_sha256_root", VERIFY_PROVED, "\"CN=RSA Root\""},
-	{"pss_sha512_leaf", VERIFY_PROVED, "\"CN=RSA Root\""},
-	{"pss_sha512_ca", VERIFY_PROVED, "\"CN=RSA CA\" < \"CN=RSA Root\""},
-	{"pss_sha512_root", VERIFY_PROVED, "\"CN=RSA Root\""},
-	{"pss_default_leaf", VERIFY_FAILURE,
-	    "certificate is signed in a way that is not accepted"},
-	{"pss_default_ca", VERIFY_FAILURE,
-	    "intermediate \"CN=RSA CA\" is signed in a way that is not "
-	    "accepted"},
-	{"pss_default_root", VERIFY_PROVED, "\"CN=RSA Root\""},
-	{"pss_sha1_leaf", VERIFY_FAILURE,
-	    "certificate is signed in a way that is not accepted"},
-	{"pss_sha1_ca", VERIFY_FAILURE,
-	    "intermediate \"CN=RSA CA\" is signed in a way that is not "
-	    "accepted"},
-	{"pss_sha1_root", VERIFY_PROVED, "\"CN=RSA Root\""},
-	{"pss_sha1_mask_leaf", VERIFY_FAILURE,
-	    "certificate is signed in a way that is not accepted"},
-	{"pss_sha1_mask_ca", VERIFY_FAILURE,
-	    "intermediate \"CN=RSA CA\" is signed in a way that is not "
-	    "accepted"},
-	{"pss_sha1_mask_root", VERIFY_PROVED, "\"CN=RSA Root\""},
-	{"sha1_ec_leaf", VERIFY_FAILURE, "certificate is signed with SHA-1"},
-	{"leaf_plain", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"leaf_ca", VERIFY_FAILURE,
-	    "certificate is a CA certificate, not a server's"},
-	{"leaf_ca_no_usage", VERIFY_FAILURE,
-	    "certificate is a CA certificate, not a server's"},
-	{"leaf_encipher", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"leaf_sign_only", VERIFY_FAILURE,
-	    "certificate is not for TLS (key usage)"},
-	{"leaf_client", VERIFY_FAILURE,
-	    "certificate is not for TLS servers (extended key usage)"},
-	{"leaf_any_purpose", VERIFY_FAILURE,
-	    "certificate is not for TLS servers (extended key usage)"},
-	{"leaf_both_purposes", VERIFY_PROVED,
-	    "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"leaf_unknown_critical", VERIFY_FAILURE,
-	    "certificate has an unknown critical extension"},
-	{"leaf_unknown", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
-	{"leaf_twice", VERIFY_FAILURE, "certificate has a malformed extension"},
-	{"leaf_twice_unknown", VERIFY_FAILURE,
-	    "certificate has an extension twice"},
-	{"leaf_many_extensions", VERIFY_FAILURE,
-	    "certificate has too many extensions"},
-	{"leaf_path_length", VERIFY_FAILURE,
-	    "certificate has a malformed extension"},
-	{"leaf_v1", VERIFY_FAILURE, "certificate is not of version 3"},
-	{"ca_v1", VERIFY_FAILURE,
-	    "intermediate \"CN=Middle\" is not of version 3"},
-	{"ca_plain", VERIFY_FAILURE,
-	    "intermediate \"CN=Middle\" is not a CA certificate"},
-	{"ca_no_usage", VERIFY_PROVED, "\"CN=Middle\" < \"CN=Lab Root\""},
-	{"ca_not_ca", VERIFY_FAILURE,
-	    "intermediate \"CN=Middle\" is not a CA certificate"},
-	{"ca_no_sign", VERIFY_FAILURE,
-	    "intermediate \"CN=Middle\" may not sign certificates (key "
-	    "usage)"},
-	{"ca_client", VERIFY_FAILURE,
-	    "intermediate \"CN=Middle\" is not for TLS servers (extended "
-	    "key usage)"},
-	{"ca_server", VERIFY_PROVED, "\"CN=Middle\" < \"CN=Lab Root\""},
-	{"ca_unknown_critical", VERIFY_FAILURE,
-	    "intermediate \"CN=Middle\" has an unknown critical extension"},
-	{"ca_policy", VERIFY_FAILURE,
-	    "intermediate \"CN=Middle\" has policy constraints"},
-	{"leaf_signs_leaf", VERIFY_FAILURE,
-	    "intermediate \"CN=server\" is not a CA certificate"},
-	{"root_v1", VERIFY_FAILURE,
-	    "trust anchor \"CN=Odd Root\" is not of version 3"},
-	{"root_plain", VERIFY_FAILURE,
-	    "trust anchor \"CN=Odd Root\" is not a CA certificate"},
-	{"root_no_usage", VERIFY_PROVED, "\"CN=Odd Root\""},
-	{"root_unknown_critical", VERIFY_FAILURE,
-	    "trust anchor \"CN=Odd Root\" has an unknown critical "
-	    "extension"},
-	{"root_client", VERIFY_FAILURE,
-	    "trust anchor \"CN=Odd Root\" is not for TLS servers "
-	    "(extended key usage)"},
-	{"length_kept", VERIFY_PROVED, "\"CN=None Below\" < \"CN=Lab Root\""},
-	{"length_passed", VERIFY_FAILURE,
-	    "intermediate \"CN=None Below\" does not allow so long a "
-	    "path below it"},
-	{"length_self_issued", VERIFY_PROVED,
-	    "\"CN=None Below\" < \"CN=None Below\" < \"CN=Lab Root\""},
-	{"length_self_issued_passed", VERIFY_FAILURE,
-	    "intermediate \"CN=None Below\" does not allow so long a "
-	    "path below it"},
-	{"length_root_kept", VERIFY_PROVED, "\"CN=Short Root\""},
-	{"length_root_passed", VERIFY_FAILURE,
-	    "trust anchor \"CN=Short Root\" does not allow so long a "
-	    "path below it"},
-	{"limit_permitted", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
-	{"limit_permitted_dot", VERIFY_PROVED,
-	    "\"CN=Limited\" < \"CN=Lab Root\""},
-	{"limit_not_permitted", VERIFY_FAILURE,
-	    "certificate has a name that the name constraints above"},
-	{"limit_excluded", VERIFY_FAILURE,
-	    "certificate has a name that the name constraints above"},
-	{"limit_excluded_other", VERIFY_PROVED,
-	    "\"CN=Limited\" < \"CN=Lab Root\""},
-	{"limit_one_not_permitted", VERIFY_FAILURE,
-	    "certificate has a name that the name constraints above"},
-	{"limit_wildcard_kept", VERIFY_PROVED,
-	    "\"CN=Limited\" < \"CN=Lab Root\""},
-	{"limit_wildcard_excluded", VERIFY_FAILURE,
-	    "intermediate \"CN=Limited\" excludes names that the "
-	    "certificate's wildcard covers"},
-	{"limit_wildcard_excluded_dot", VERIFY_FAILURE,
-	    "intermediate \"CN=Limited\" excludes names that the "
-	    "certificate's wildcard covers"},
-	{"limit_wildcard_not_excluded", VERIFY_PROVED,
-	    "\"CN=Limited\" < \"CN=Lab Root\""},
-	{"limit_cn_only", VERIFY_FAILURE,
-	    "certificate: Issuer has name constraints but leaf has no "
-	    "SANs"},
-	{"limit_address", VERIFY_FAILURE,
-	    "certificate: unsupported name constraint type"},
-	{"limit_address_unused", VERIFY_PROVED,
-	    "\"CN=Limited\" < \"CN=Lab Root\""},
-	{"limit_x400", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
-	{"limit_email_punycode", VERIFY_PROVED,
-	    "\"CN=Limited\" < \"CN=Lab Root\""},
-	{"limit_bad_base", VERIFY_FAILURE,
-	    "certificate has a name that the name constraints above"},
-	{"limit_root", VERIFY_FAILURE,
-	    "certificate has a name that the name constraints above"},
-	{"limit_explosion", VERIFY_FAILURE,
-	    "too many names to hold against name constraints"},
-	{"limit_many", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
-	{"limit_bad_length", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
+    {"good", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"good_root_sent", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"good_direct", VERIFY_PROVED, "\"CN=Lab Root\""},
+    {"good_many_roots", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"wrong_order", VERIFY_PROVED,
+	"\"CN=Lab Second CA\" < \"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"repeated", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"junk", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"unreadable_ca", VERIFY_FAILURE,
+	"certificate 2 of the chain cannot be read"},
+    {"unreadable_leaf", VERIFY_FAILURE, "certificate cannot be read"},
+    {"trailing_byte", VERIFY_FAILURE, "certificate cannot be read"},
+    {"no_intermediate", VERIFY_NOT_TRUSTED,
+	"issuer \"CN=Lab CA\" of the certificate is not in the trust "
+	"file and was not sent"},
+    {"no_upper_intermediate", VERIFY_NOT_TRUSTED,
+	"issuer \"CN=Lab CA\" of the last certificate is not in the "
+	"trust file and was not sent"},
+    {"unknown_root", VERIFY_NOT_TRUSTED,
+	"the root \"CN=Lab Root\" that was sent is not in the trust "
+	"file"},
+    {"no_root_known", VERIFY_NOT_TRUSTED,
+	"issuer \"CN=Lab Root\" of the last certificate is not in "
+	"the trust file and was not sent"},
+    {"trusted_intermediate", VERIFY_PROVED, "\"CN=Lab CA\""},
+    {"trusted_intermediate_alone", VERIFY_PROVED, "\"CN=Lab CA\""},
+    {"trusted_leaf", VERIFY_PROVED, "itself in the trust file"},
+    {"trusted_other_leaf", VERIFY_NOT_TRUSTED,
+	"issuer \"CN=Lab CA\" of the certificate is not in the trust "
+	"file and was not sent"},
+    {"damaged_leaf", VERIFY_NOT_TRUSTED,
+	"signature of the certificate is not by intermediate "
+	"\"CN=Lab CA\""},
+    {"damaged_ca", VERIFY_NOT_TRUSTED,
+	"signature of the intermediate \"CN=Lab CA\" is not by trust "
+	"anchor \"CN=Lab Root\""},
+    {"impostor_root", VERIFY_NOT_TRUSTED,
+	"signature of the intermediate \"CN=Lab CA\" is not by trust "
+	"anchor \"CN=Lab Root\""},
+    {"impostor_root_sent", VERIFY_NOT_TRUSTED,
+	"signature of the intermediate \"CN=Lab CA\" is not by trust "
+	"anchor \"CN=Lab Root\""},
+    {"other_key_root", VERIFY_NOT_TRUSTED,
+	"issuer \"CN=Lab Root\" of the last certificate has another key "
+	"than the one in the trust file"},
+    {"mixed_algorithms", VERIFY_NOT_TRUSTED,
+	"signature of the certificate is not by intermediate "
+	"\"CN=Lab CA\""},
+    {"self_signed", VERIFY_NOT_TRUSTED, "self-signed certificate"},
+    {"self_signed_trusted", VERIFY_PROVED, "itself in the trust file"},
+    {"self_signed_other_trusted", VERIFY_NOT_TRUSTED,
+	"self-signed certificate"},
+    {"self_signed_ca", VERIFY_NOT_TRUSTED, "self-signed certificate"},
+    {"self_signed_ca_trusted", VERIFY_FAILURE,
+	"certificate is a CA certificate, not a server's"},
+    {"self_signed_expired_trusted", VERIFY_EXPIRED,
+	"certificate expired on 2027-01-14 08:00:00Z"},
+    {"self_signed_plain_trusted", VERIFY_PROVED, "itself in the trust file"},
+    {"self_signed_sha1_trusted", VERIFY_PROVED, "itself in the trust file"},
+    {"trusted_leaf_signs", VERIFY_FAILURE,
+	"trust anchor \"CN=a server\" is not a CA certificate"},
+    {"leaf_expired", VERIFY_EXPIRED,
+	"certificate expired on 2027-01-14 08:00:00Z"},
+    {"leaf_early", VERIFY_EXPIRED,
+	"certificate is not valid before 2027-01-16 08:00:00Z"},
+    {"leaf_edge", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"ca_expired", VERIFY_EXPIRED,
+	"intermediate \"CN=Lab Old CA\" expired on 2027-01-14 "
+	"08:00:00Z"},
+    {"ca_early", VERIFY_EXPIRED,
+	"intermediate \"CN=Lab Early CA\" is not valid before "
+	"2027-01-16 08:00:00Z"},
+    {"root_expired", VERIFY_EXPIRED,
+	"trust anchor \"CN=Gone Root\" expired on 2027-01-14 "
+	"08:00:00Z"},
+    {"no_common_moment", VERIFY_EXPIRED,
+	"trust anchor \"CN=Apart Root\" expired on 2026-12-06 "
+	"08:00:00Z"},
+    {"expired_wrong_key", VERIFY_NOT_TRUSTED,
+	"signature of the certificate is not by intermediate "
+	"\"CN=Lab CA\""},
+    {"expired_sha1", VERIFY_FAILURE, "certificate is signed with SHA-1"},
+    {"date_no_seconds", VERIFY_FAILURE, ""},
+    {"date_offset", VERIFY_FAILURE, ""},
+    {"date_fraction", VERIFY_FAILURE, ""},
+    {"date_no_such_day", VERIFY_FAILURE, ""},
+    {"date_generalized", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"cross_expired_root", VERIFY_PROVED,
+	"\"CN=Issuing CA\" < \"CN=New Root\""},
+    {"cross_unknown_root", VERIFY_PROVED,
+	"\"CN=Issuing CA\" < \"CN=New Root\""},
+    {"cross_old_trust", VERIFY_EXPIRED,
+	"trust anchor \"CN=Gone Root\" expired on 2027-01-14 "
+	"08:00:00Z"},
+    {"two_ways_bad_first", VERIFY_PROVED,
+	"\"CN=Issuing CA\" < \"CN=New Root\""},
+    {"two_ways_bad_last", VERIFY_PROVED, "\"CN=Issuing CA\" < \"CN=New Root\""},
+    {"two_ways_expired_first", VERIFY_PROVED,
+	"\"CN=Issuing CA\" < \"CN=New Root\""},
+    {"two_ways_weak_first", VERIFY_PROVED,
+	"\"CN=Issuing CA\" < \"CN=New Root\""},
+    {"two_ways_damaged_first", VERIFY_PROVED,
+	"\"CN=Issuing CA\" < \"CN=New Root\""},
+    {"circle", VERIFY_NOT_TRUSTED,
+	"the certificates that were sent go in a circle"},
+    {"circle_with_exit", VERIFY_PROVED, "\"CN=One\" < \"CN=Other\""},
+    {"maze", VERIFY_FAILURE, "gave up after 2048 certificates on paths"},
+    {"maze_with_anchor", VERIFY_FAILURE, "gave up after 11 paths"},
+    {"same_subject", VERIFY_PROVED, "\"CN=Same\" < \"CN=Anchor\""},
+    {"same_subject_none", VERIFY_NOT_TRUSTED,
+	"signature of the certificate is not by intermediate "
+	"\"CN=Same\""},
+    {"same_subject_many_anchors", VERIFY_FAILURE, "gave up after 16 paths"},
+    {"same_subject_by_key", VERIFY_PROVED, "\"CN=Same\" < \"CN=Anchor\""},
+    {"depth_most", VERIFY_PROVED,
+	"\"CN=Level 6\" < \"CN=Level 5\" < \"CN=Level 4\" < "
+	"\"CN=Level 3\" < \"CN=Level 2\" < \"CN=Level 1\" < "
+	"\"CN=Level 0\""},
+    {"depth_over", VERIFY_NOT_TRUSTED,
+	"no path of at most 8 certificates to a trusted root"},
+    {"rollover", VERIFY_PROVED, "\"CN=Renewed\" < \"CN=Renewed\""},
+    {"name_other", VERIFY_HOST_MISMATCH,
+	"certificate is for mail.example.net, www.example.net, "
+	"a.example.net, b.example.net (1 more), not for "
+	"mx.example.org"},
+    {"name_last", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"name_case", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"name_dot", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"name_nul", VERIFY_HOST_MISMATCH,
+	"certificate is for mx.example.org\\x00.evil.example, not "
+	"for mx.example.org"},
+    {"name_nul_end", VERIFY_HOST_MISMATCH,
+	"certificate is for mx.example.org\\x00, not for "
+	"mx.example.org"},
+    {"name_wildcard", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"name_wildcard_deep", VERIFY_HOST_MISMATCH,
+	"certificate is for *.org, not for mx.example.org"},
+    {"name_wildcard_partial", VERIFY_HOST_MISMATCH,
+	"certificate is for m*.example.org, not for mx.example.org"},
+    {"name_escape", VERIFY_HOST_MISMATCH,
+	"certificate is for \\x1b]0;x\\x07.example, not for "
+	"mx.example.org"},
+    {"name_address", VERIFY_HOST_MISMATCH,
+	"certificate is for 192.0.2.1, 2001:db8::1, not for "
+	"mx.example.org"},
+    {"name_address_as_dns", VERIFY_HOST_MISMATCH,
+	"certificate is for 192.0.2.1, 2001:db8::1, not for "
+	"mx.example.org"},
+    {"name_address_as_text", VERIFY_HOST_MISMATCH,
+	"certificate is for mx.example.org, not for mx.example.org"},
+    {"name_bad_entries", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"name_x400", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"name_email", VERIFY_HOST_MISMATCH,
+	"certificate has no name in subjectAltName; not for "
+	"mx.example.org"},
+    {"name_punycode", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"name_cn_only", VERIFY_HOST_MISMATCH,
+	"certificate has no name in subjectAltName; not for "
+	"mx.example.org"},
+    {"name_none", VERIFY_HOST_MISMATCH,
+	"certificate has no name in subjectAltName; not for "
+	"mx.example.org"},
+    {"name_malformed", VERIFY_FAILURE, "certificate has a malformed extension"},
+    {"rsa_2048_leaf", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"rsa_2048_ca", VERIFY_PROVED, "\"CN=Middle\" < \"CN=Lab Root\""},
+    {"rsa_2048_root", VERIFY_PROVED, "\"CN=Top\""},
+    {"rsa_1024_leaf", VERIFY_FAILURE,
+	"certificate has an RSA key shorter than 2048 bits"},
+    {"rsa_1024_ca", VERIFY_FAILURE,
+	"intermediate \"CN=Middle\" has an RSA key shorter than 2048 "
+	"bits"},
+    {"rsa_1024_root", VERIFY_FAILURE,
+	"trust anchor \"CN=Top\" has an RSA key shorter than 2048 "
+	"bits"},
+    {"p384_leaf", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"p384_ca", VERIFY_PROVED, "\"CN=Middle\" < \"CN=Lab Root\""},
+    {"p384_root", VERIFY_PROVED, "\"CN=Top\""},
+    {"p521_leaf", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"p521_ca", VERIFY_PROVED, "\"CN=Middle\" < \"CN=Lab Root\""},
+    {"p521_root", VERIFY_PROVED, "\"CN=Top\""},
+    {"p224_leaf", VERIFY_FAILURE,
+	"certificate has a key on a curve that is not accepted"},
+    {"p224_ca", VERIFY_FAILURE,
+	"intermediate \"CN=Middle\" has a key on a curve that is not "
+	"accepted"},
+    {"p224_root", VERIFY_FAILURE,
+	"trust anchor \"CN=Top\" has a key on a curve that is not "
+	"accepted"},
+    {"secp256k1_leaf", VERIFY_FAILURE,
+	"certificate has a public key that cannot be read"},
+    {"secp256k1_ca", VERIFY_FAILURE,
+	"intermediate \"CN=Middle\" has a public key that cannot be "
+	"read"},
+    {"secp256k1_root", VERIFY_FAILURE,
+	"trust anchor \"CN=Top\" has a public key that cannot be read"},
+    {"ed25519_leaf", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"ed25519_ca", VERIFY_PROVED, "\"CN=Middle\" < \"CN=Lab Root\""},
+    {"ed25519_root", VERIFY_PROVED, "\"CN=Top\""},
+    {"explicit_leaf", VERIFY_FAILURE,
+	"certificate has explicit curve parameters"},
+    {"explicit_ca", VERIFY_FAILURE,
+	"intermediate \"CN=Middle\" has explicit curve parameters"},
+    {"explicit_root", VERIFY_FAILURE,
+	"trust anchor \"CN=Top\" has explicit curve parameters"},
+    {"rsa_9000_leaf", VERIFY_FAILURE,
+	"certificate has an RSA key longer than 8192 bits"},
+    {"md5_leaf", VERIFY_FAILURE, "certificate is signed with MD5"},
+    {"md5_ca", VERIFY_FAILURE, "intermediate \"CN=RSA CA\" is signed with MD5"},
+    {"md5_root", VERIFY_PROVED, "\"CN=RSA Root\""},
+    {"sha1_leaf", VERIFY_FAILURE, "certificate is signed with SHA-1"},
+    {"sha1_ca", VERIFY_FAILURE,
+	"intermediate \"CN=RSA CA\" is signed with SHA-1"},
+    {"sha1_root", VERIFY_PROVED, "\"CN=RSA Root\""},
+    {"pss_sha256_leaf", VERIFY_PROVED, "\"CN=RSA Root\""},
+    {"pss_sha256_ca", VERIFY_PROVED, "\"CN=RSA CA\" < \"CN=RSA Root\""},
+    {"pss_sha256_root", VERIFY_PROVED, "\"CN=RSA Root\""},
+    {"pss_sha512_leaf", VERIFY_PROVED, "\"CN=RSA Root\""},
+    {"pss_sha512_ca", VERIFY_PROVED, "\"CN=RSA CA\" < \"CN=RSA Root\""},
+    {"pss_sha512_root", VERIFY_PROVED, "\"CN=RSA Root\""},
+    {"pss_default_leaf", VERIFY_FAILURE,
+	"certificate is signed in a way that is not accepted"},
+    {"pss_default_ca", VERIFY_FAILURE,
+	"intermediate \"CN=RSA CA\" is signed in a way that is not "
+	"accepted"},
+    {"pss_default_root", VERIFY_PROVED, "\"CN=RSA Root\""},
+    {"pss_sha1_leaf", VERIFY_FAILURE,
+	"certificate is signed in a way that is not accepted"},
+    {"pss_sha1_ca", VERIFY_FAILURE,
+	"intermediate \"CN=RSA CA\" is signed in a way that is not "
+	"accepted"},
+    {"pss_sha1_root", VERIFY_PROVED, "\"CN=RSA Root\""},
+    {"pss_sha1_mask_leaf", VERIFY_FAILURE,
+	"certificate is signed in a way that is not accepted"},
+    {"pss_sha1_mask_ca", VERIFY_FAILURE,
+	"intermediate \"CN=RSA CA\" is signed in a way that is not "
+	"accepted"},
+    {"pss_sha1_mask_root", VERIFY_PROVED, "\"CN=RSA Root\""},
+    {"sha1_ec_leaf", VERIFY_FAILURE, "certificate is signed with SHA-1"},
+    {"leaf_plain", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"leaf_ca", VERIFY_FAILURE,
+	"certificate is a CA certificate, not a server's"},
+    {"leaf_ca_no_usage", VERIFY_FAILURE,
+	"certificate is a CA certificate, not a server's"},
+    {"leaf_encipher", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"leaf_sign_only", VERIFY_FAILURE,
+	"certificate is not for TLS (key usage)"},
+    {"leaf_client", VERIFY_FAILURE,
+	"certificate is not for TLS servers (extended key usage)"},
+    {"leaf_any_purpose", VERIFY_FAILURE,
+	"certificate is not for TLS servers (extended key usage)"},
+    {"leaf_both_purposes", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"leaf_unknown_critical", VERIFY_FAILURE,
+	"certificate has an unknown critical extension"},
+    {"leaf_unknown", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"leaf_twice", VERIFY_FAILURE, "certificate has a malformed extension"},
+    {"leaf_twice_unknown", VERIFY_FAILURE,
+	"certificate has an extension twice"},
+    {"leaf_many_extensions", VERIFY_FAILURE,
+	"certificate has too many extensions"},
+    {"leaf_path_length", VERIFY_FAILURE,
+	"certificate has a malformed extension"},
+    {"leaf_v1", VERIFY_FAILURE, "certificate is not of version 3"},
+    {"ca_v1", VERIFY_FAILURE, "intermediate \"CN=Middle\" is not of version 3"},
+    {"ca_plain", VERIFY_FAILURE,
+	"intermediate \"CN=Middle\" is not a CA certificate"},
+    {"ca_no_usage", VERIFY_PROVED, "\"CN=Middle\" < \"CN=Lab Root\""},
+    {"ca_not_ca", VERIFY_FAILURE,
+	"intermediate \"CN=Middle\" is not a CA certificate"},
+    {"ca_no_sign", VERIFY_FAILURE,
+	"intermediate \"CN=Middle\" may not sign certificates (key "
+	"usage)"},
+    {"ca_client", VERIFY_FAILURE,
+	"intermediate \"CN=Middle\" is not for TLS servers (extended "
+	"key usage)"},
+    {"ca_server", VERIFY_PROVED, "\"CN=Middle\" < \"CN=Lab Root\""},
+    {"ca_unknown_critical", VERIFY_FAILURE,
+	"intermediate \"CN=Middle\" has an unknown critical extension"},
+    {"ca_policy", VERIFY_FAILURE,
+	"intermediate \"CN=Middle\" has policy constraints"},
+    {"leaf_signs_leaf", VERIFY_FAILURE,
+	"intermediate \"CN=server\" is not a CA certificate"},
+    {"root_v1", VERIFY_FAILURE,
+	"trust anchor \"CN=Odd Root\" is not of version 3"},
+    {"root_plain", VERIFY_FAILURE,
+	"trust anchor \"CN=Odd Root\" is not a CA certificate"},
+    {"root_no_usage", VERIFY_PROVED, "\"CN=Odd Root\""},
+    {"root_unknown_critical", VERIFY_FAILURE,
+	"trust anchor \"CN=Odd Root\" has an unknown critical "
+	"extension"},
+    {"root_client", VERIFY_FAILURE,
+	"trust anchor \"CN=Odd Root\" is not for TLS servers "
+	"(extended key usage)"},
+    {"length_kept", VERIFY_PROVED, "\"CN=None Below\" < \"CN=Lab Root\""},
+    {"length_passed", VERIFY_FAILURE,
+	"intermediate \"CN=None Below\" does not allow so long a "
+	"path below it"},
+    {"length_self_issued", VERIFY_PROVED,
+	"\"CN=None Below\" < \"CN=None Below\" < \"CN=Lab Root\""},
+    {"length_self_issued_passed", VERIFY_FAILURE,
+	"intermediate \"CN=None Below\" does not allow so long a "
+	"path below it"},
+    {"length_root_kept", VERIFY_PROVED, "\"CN=Short Root\""},
+    {"length_root_passed", VERIFY_FAILURE,
+	"trust anchor \"CN=Short Root\" does not allow so long a "
+	"path below it"},
+    {"limit_permitted", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
+    {"limit_permitted_dot", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
+    {"limit_not_permitted", VERIFY_FAILURE,
+	"certificate has a name that the name constraints above"},
+    {"limit_excluded", VERIFY_FAILURE,
+	"certificate has a name that the name constraints above"},
+    {"limit_excluded_other", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
+    {"limit_one_not_permitted", VERIFY_FAILURE,
+	"certificate has a name that the name constraints above"},
+    {"limit_wildcard_kept", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
+    {"limit_wildcard_excluded", VERIFY_FAILURE,
+	"intermediate \"CN=Limited\" excludes names that the "
+	"certificate's wildcard covers"},
+    {"limit_wildcard_excluded_dot", VERIFY_FAILURE,
+	"intermediate \"CN=Limited\" excludes names that the "
+	"certificate's wildcard covers"},
+    {"limit_wildcard_not_excluded", VERIFY_PROVED,
+	"\"CN=Limited\" < \"CN=Lab Root\""},
+    {"limit_wildcard_other_kind", VERIFY_PROVED,
+	"\"CN=Limited\" < \"CN=Lab Root\""},
+    {"limit_cn_only", VERIFY_FAILURE,
+	"certificate: Issuer has name constraints but leaf has no "
+	"SANs"},
+    {"limit_address", VERIFY_FAILURE,
+	"certificate: unsupported name constraint type"},
+    {"limit_address_unused", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
+    {"limit_x400", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
+    {"limit_email_punycode", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
+    {"limit_bad_base", VERIFY_FAILURE,
+	"certificate has a name that the name constraints above"},
+    {"limit_root", VERIFY_FAILURE,
+	"certificate has a name that the name constraints above"},
+    {"limit_explosion", VERIFY_FAILURE,
+	"certificate has too many names to hold against name constraints"},
+    {"limit_many", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
+    {"limit_bad_length", VERIFY_PROVED, "\"CN=Limited\" < \"CN=Lab Root\""},
 };
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 
@@ -411,7 +409,9 @@ static struct verify_request
 request_for(const struct loaded *loaded)
 {
 	struct verify_request request = {.trust = loaded->trust,
-	    .names = host_names, .name_count = 1, .at = CASE_AT};
+	    .names = host_names,
+	    .name_count = 1,
+	    .at = CASE_AT};
 
 	return request;
 }
@@ -426,13 +426,13 @@ check_report(const char *title, const struct verify_report *report)
 		fail_msg("%s: text of %zu bytes", title, len);
 	for (size_t i = 0; i < len; i++) {
 		if (report->text[i] < ' ' || report->text[i] > '~')
-			fail_msg("%s: text with byte %d", title,
-			    report->text[i]);
+			fail_msg(
+			    "%s: text with byte %d", title, report->text[i]);
 	}
 	if ((verify_result_word(report->result)[0] == '\0') !=
 	    (report->result == VERIFY_PROVED))
-		fail_msg("%s: word %s", title,
-		    verify_result_word(report->result));
+		fail_msg(
+		    "%s: word %s", title, verify_result_word(report->result));
 	if (report->result != VERIFY_PROVED &&
 	    (report->matched[0] != '\0' || report->from != 0 ||
 		report->until != 0))
@@ -449,8 +449,8 @@ check_span(const char *title, const struct loaded *loaded,
 
 	assert_true(proved->from <= CASE_AT && CASE_AT <= proved->until);
 	for (int i = 0; i < 4; i++) {
-		request.at = i < 2 ? proved->from - (i == 1) :
-				     proved->until + (i == 3);
+		request.at = i < 2 ? proved->from - (i == 1)
+		                   : proved->until + (i == 3);
 		verify_chain(loaded->chain, &request, &report);
 		if ((report.result == VERIFY_PROVED) != (i % 2 == 0) ||
 		    (i % 2 == 1 && report.result != VERIFY_EXPIRED))
@@ -506,36 +506,33 @@ judge(const char *title, struct verify_request *wanted,
 static void
 test_names(void **state)
 {
-	static const char *const second[] = {"mx.example.net",
-	    "b.example.org."};
-	static const char *const none[] = {"mx.example.net", "", "*",
-	    "*.example.org", "192.0.2.1"};
+	static const char *const second[] = {
+	    "mx.example.net", "b.example.org."};
+	static const char *const none[] = {
+	    "mx.example.net", "", "*", "*.example.org", "192.0.2.1"};
 	struct verify_request request = {.names = second, .name_count = 2};
 	struct verify_report report;
 
 	(void)state;
-	assert_int_equal(judge("name_last", &request, &report),
-	    VERIFY_PROVED);
+	assert_int_equal(judge("name_last", &request, &report), VERIFY_PROVED);
 	assert_string_equal(report.matched, "b.example.org.");
 	request.names = none;
 	request.name_count = 5;
-	assert_int_equal(judge("name_last", &request, &report),
-	    VERIFY_HOST_MISMATCH);
-	assert_non_null(strstr(report.text,
-	    "not for mx.example.net (4 more)"));
+	assert_int_equal(
+	    judge("name_last", &request, &report), VERIFY_HOST_MISMATCH);
+	assert_non_null(strstr(report.text, "not for mx.example.net (4 more)"));
 	request.names = none + 4;
 	request.name_count = 1;
 	assert_int_equal(judge("name_address_as_dns", &request, &report),
 	    VERIFY_HOST_MISMATCH);
-	assert_int_equal(judge("name_address", &request, &report),
-	    VERIFY_HOST_MISMATCH);
+	assert_int_equal(
+	    judge("name_address", &request, &report), VERIFY_HOST_MISMATCH);
 	/* No name asked for: the trust file alone. */
 	request.name_count = 0;
-	assert_int_equal(judge("name_none", &request, &report),
-	    VERIFY_PROVED);
+	assert_int_equal(judge("name_none", &request, &report), VERIFY_PROVED);
 	assert_string_equal(report.matched, "");
-	assert_int_equal(judge("unknown_root", &request, &report),
-	    VERIFY_NOT_TRUSTED);
+	assert_int_equal(
+	    judge("unknown_root", &request, &report), VERIFY_NOT_TRUSTED);
 }
 
 static void
@@ -545,14 +542,14 @@ test_addresses(void **state)
 		const char *title, *ip;
 		enum verify_result result;
 	} asked[] = {
-		{"name_address", "192.0.2.1", VERIFY_PROVED},
-		{"name_address", "2001:db8::1", VERIFY_PROVED},
-		{"name_address", "192.0.2.2", VERIFY_HOST_MISMATCH},
-		{"name_address", "::ffff:192.0.2.1", VERIFY_HOST_MISMATCH},
-		{"name_address", "2001:db8::2", VERIFY_HOST_MISMATCH},
-		{"name_address_as_dns", "192.0.2.1", VERIFY_HOST_MISMATCH},
-		{"name_address_as_dns", "2001:db8::1", VERIFY_HOST_MISMATCH},
-		{"good", "192.0.2.1", VERIFY_HOST_MISMATCH},
+	    {"name_address", "192.0.2.1", VERIFY_PROVED},
+	    {"name_address", "2001:db8::1", VERIFY_PROVED},
+	    {"name_address", "192.0.2.2", VERIFY_HOST_MISMATCH},
+	    {"name_address", "::ffff:192.0.2.1", VERIFY_HOST_MISMATCH},
+	    {"name_address", "2001:db8::2", VERIFY_HOST_MISMATCH},
+	    {"name_address_as_dns", "192.0.2.1", VERIFY_HOST_MISMATCH},
+	    {"name_address_as_dns", "2001:db8::1", VERIFY_HOST_MISMATCH},
+	    {"good", "192.0.2.1", VERIFY_HOST_MISMATCH},
 	};
 	struct verify_request request = {.name_count = 0};
 	struct verify_report report;
@@ -563,11 +560,11 @@ test_addresses(void **state)
 	request.ip = ip;
 	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
 		is_v6 = strchr(asked[i].ip, ':') != NULL;
-		assert_int_equal(inet_pton(is_v6 ? AF_INET6 : AF_INET,
-				     asked[i].ip, ip), 1);
+		assert_int_equal(
+		    inet_pton(is_v6 ? AF_INET6 : AF_INET, asked[i].ip, ip), 1);
 		request.ip_len = is_v6 ? 16 : 4;
-		assert_int_equal(judge(asked[i].title, &request, &report),
-		    asked[i].result);
+		assert_int_equal(
+		    judge(asked[i].title, &request, &report), asked[i].result);
 		if (report.result == VERIFY_PROVED)
 			assert_string_equal(report.matched, asked[i].ip);
 		else
@@ -578,8 +575,8 @@ test_addresses(void **state)
 	request.name_count = 1;
 	inet_pton(AF_INET, "192.0.2.1", ip);
 	request.ip_len = 4;
-	assert_int_equal(judge("name_address", &request, &report),
-	    VERIFY_PROVED);
+	assert_int_equal(
+	    judge("name_address", &request, &report), VERIFY_PROVED);
 	assert_string_equal(report.matched, "192.0.2.1");
 	assert_int_equal(judge("good", &request, &report), VERIFY_PROVED);
 	assert_string_equal(report.matched, CASE_HOST);
@@ -612,26 +609,26 @@ test_pins(void **state)
 	(void)state;
 	request.pins = pins;
 	request.pin_count = 2;
-	assert_int_equal(verify_chain(good.chain, &request, &report),
-	    VERIFY_NOT_TRUSTED);
+	assert_int_equal(
+	    verify_chain(good.chain, &request, &report), VERIFY_NOT_TRUSTED);
 	check_report("pin", &report);
 	leaf_pin(good.chain, pins[1]);
-	assert_int_equal(verify_chain(good.chain, &request, &report),
-	    VERIFY_PROVED);
+	assert_int_equal(
+	    verify_chain(good.chain, &request, &report), VERIFY_PROVED);
 	/* With trust, a pin excuses nothing. */
 	request.trust = lone.trust;
-	assert_int_equal(verify_chain(good.chain, &request, &report),
-	    VERIFY_NOT_TRUSTED);
+	assert_int_equal(
+	    verify_chain(good.chain, &request, &report), VERIFY_NOT_TRUSTED);
 	request = request_for(&good);
 	request.pins = pins;
 	request.pin_count = 2;
 	request.names = (const char *const[]){"mx.example.net"};
-	assert_int_equal(verify_chain(good.chain, &request, &report),
-	    VERIFY_HOST_MISMATCH);
+	assert_int_equal(
+	    verify_chain(good.chain, &request, &report), VERIFY_HOST_MISMATCH);
 	request.names = host_names;
 	request.at = 0;
-	assert_int_equal(verify_chain(good.chain, &request, &report),
-	    VERIFY_EXPIRED);
+	assert_int_equal(
+	    verify_chain(good.chain, &request, &report), VERIFY_EXPIRED);
 	unload(&good);
 	unload(&lone);
 }
@@ -645,14 +642,14 @@ test_pin_alone(void **state)
 	uint8_t pin[1][32];
 
 	(void)state;
-	assert_int_equal(verify_chain(bad.chain, &request, &report),
-	    VERIFY_FAILURE);
+	assert_int_equal(
+	    verify_chain(bad.chain, &request, &report), VERIFY_FAILURE);
 	check_report("no pin", &report);
 	leaf_pin(bad.chain, pin[0]);
 	request.pins = pin;
 	request.pin_count = 1;
-	assert_int_equal(verify_chain(bad.chain, &request, &report),
-	    VERIFY_PROVED);
+	assert_int_equal(
+	    verify_chain(bad.chain, &request, &report), VERIFY_PROVED);
 	assert_true(report.from == INT64_MIN && report.until == INT64_MAX);
 	check_report("pin alone", &report);
 	for (size_t bit = 0; bit < 256; bit++) {
@@ -663,8 +660,12 @@ test_pin_alone(void **state)
 	}
 	unload(&bad);
 	bad = load("unreadable_leaf");
-	assert_int_equal(verify_chain(bad.chain, &request, &report),
-	    VERIFY_FAILURE);
+	assert_int_equal(
+	    verify_chain(bad.chain, &request, &report), VERIFY_FAILURE);
+	unload(&bad);
+	bad = load("trailing_byte");
+	assert_int_equal(
+	    verify_chain(bad.chain, &request, &report), VERIFY_FAILURE);
 	unload(&bad);
 }
 
@@ -686,8 +687,8 @@ flip(const struct chain *chain, size_t at, size_t bit)
 		memcpy(copy, der, len);
 		if (i == at)
 			copy[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		sk_CRYPTO_BUFFER_push(buffers,
-		    CRYPTO_BUFFER_new(copy, len, NULL));
+		sk_CRYPTO_BUFFER_push(
+		    buffers, CRYPTO_BUFFER_new(copy, len, NULL));
 		free(copy);
 	}
 	flipped = chain_from_buffers(buffers);
@@ -732,11 +733,11 @@ test_empty(void **state)
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
-		sk_CRYPTO_BUFFER_push(buffers,
-		    CRYPTO_BUFFER_new(NULL, 0, NULL));
+		sk_CRYPTO_BUFFER_push(
+		    buffers, CRYPTO_BUFFER_new(NULL, 0, NULL));
 	chain = chain_from_buffers(buffers);
-	assert_int_equal(verify_chain(chain, &request, &report),
-	    VERIFY_FAILURE);
+	assert_int_equal(
+	    verify_chain(chain, &request, &report), VERIFY_FAILURE);
 	check_report("empty", &report);
 	chain_free(chain);
 	sk_CRYPTO_BUFFER_pop_free(buffers, CRYPTO_BUFFER_free);
@@ -775,9 +776,9 @@ static long allocations_left = -1; /* until it fails; -1: never */
 static bool fails_for_good;
 static bool has_failed;
 
-void	*__libc_malloc(size_t);
-void	*__libc_calloc(size_t, size_t);
-void	*__libc_realloc(void *, size_t);
+void *__libc_malloc(size_t);
+void *__libc_calloc(size_t, size_t);
+void *__libc_realloc(void *, size_t);
 
 /*
  * BoringSSL asks for no bytes here and there, adds eight of its own to them,
@@ -816,7 +817,12 @@ realloc(void *old, size_t size)
 	return fails_now(size) ? NULL : __libc_realloc(old, size);
 }
 
-enum starved { STARVED_NEVER, STARVED_REFUSED, STARVED_WRONG };
+enum starved {
+	STARVED_NEVER,
+	STARVED_REFUSED,
+	STARVED_PARTLY,
+	STARVED_WRONG
+};
 
 /*
  * Not all of BoringSSL tells when memory runs out: in the arithmetic of a
@@ -857,9 +863,10 @@ starve_store(const char *title, long after)
 	allocations_left = -1;
 	if (!has_failed)
 		return STARVED_NEVER;
-	if (store == NULL ? strcmp(error, "out of memory") == 0 :
-			    store_count(store) + store_skipped(store) == 3)
+	if (store == NULL && strcmp(error, "out of memory") == 0)
 		return STARVED_REFUSED;
+	if (store != NULL && store_count(store) + store_skipped(store) == 3)
+		return STARVED_PARTLY;
 	print_error("%s: allocation %ld: store\n", title, after);
 	return STARVED_WRONG;
 }
@@ -869,8 +876,8 @@ starve_store(const char *title, long after)
  * memory itself; dead, it lets nobody through.
  */
 static enum starved
-starve_apart(enum starved (*starve)(const char *, long), const char *title,
-    long after)
+starve_apart(
+    enum starved (*starve)(const char *, long), const char *title, long after)
 {
 	static const struct rlimit no_core;
 	int status;
@@ -883,22 +890,23 @@ starve_apart(enum starved (*starve)(const char *, long), const char *title,
 		_exit((int)starve(title, after));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFEXITED(status) ? (enum starved)WEXITSTATUS(status) :
-				   STARVED_REFUSED;
+	return WIFEXITED(status) ? (enum starved)WEXITSTATUS(status)
+	                         : STARVED_REFUSED;
 }
 
 /* Every allocation on the way fails once. */
 static void
 starve_all(enum starved (*starve)(const char *, long), const char *title)
 {
+	long after = 0, refused = 0;
 	enum starved starved;
-	long after = 0;
 
 	do {
 		starved = starve_apart(starve, title, after++);
 		assert_int_not_equal(starved, STARVED_WRONG);
+		refused += starved == STARVED_REFUSED;
 	} while (starved != STARVED_NEVER);
-	assert_true(after > 10);
+	assert_true(refused > after * 3 / 4);
 }
 
 static void
@@ -908,12 +916,12 @@ test_out_of_memory(void **state)
 	    "name_other", "self_signed", "unknown_root", "limit_excluded"};
 
 	(void)state;
-	for (int for_good = 0; for_good < 2; for_good++) {
-		fails_for_good = for_good;
-		for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
-			starve_all(starve_verify, titles[i]);
-		starve_all(starve_store, "good_many_roots");
-	}
+	for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
+		starve_all(starve_verify, titles[i]);
+	starve_all(starve_store, "good_many_roots");
+	fails_for_good = true;
+	starve_all(starve_verify, "good");
+	starve_all(starve_store, "good_many_roots");
 }
 #endif
 
@@ -921,15 +929,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_pins),
-		cmocka_unit_test(test_pin_alone),
-		cmocka_unit_test(test_every_bit_counts),
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_leaf_names),
-		cmocka_unit_test(test_out_of_memory),
+	    cmocka_unit_test(test_rows),
+	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_pins),
+	    cmocka_unit_test(test_pin_alone),
+	    cmocka_unit_test(test_every_bit_counts),
+	    cmocka_unit_test(test_empty),
+	    cmocka_unit_test(test_leaf_names),
+	    cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
