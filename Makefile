@@ -53,8 +53,8 @@ ROW2	= $(wildcard proxy/tls/*.c) $(wildcard proxy/policy/dns*.c) \
 ROW3	= $(wildcard proxy/config*.c \
 	  proxy/policy/blocks.c proxy/policy/decide.c proxy/policy/decision.c \
 	  proxy/session/verdict.c proxy/session/verdict_cache.c)
-ROW4	= $(wildcard proxy/session/client_leg.c proxy/session/server_leg.c \
-	  proxy/session/stream.c)
+ROW4	= $(patsubst %,proxy/session/%.c,answers endpoints reap server_leg \
+	  stream)
 ROW6	= $(wildcard proxy/*/*_process.c netfilter/*_process.c \
 	  certs/*_process.c proxy/policy/asker.c \
 	  proxy/policy/mx_lookup.c proxy/policy/server_names.c)
@@ -64,7 +64,6 @@ ROW7	= $(filter-out $(ROW3),$(wildcard proxy/*.c)) \
 
 LIB_ROW1 = -levent_core -lbsd -lseccomp -lidn2
 LIB_ROW2 = $(BSSL_LIB) -lunbound
-LIB_ROW3 =
 LIB_ROW7 = -lnftables -lmnl
 
 obj	= $(patsubst %.c,$(B)/%.o,$(1))
@@ -78,7 +77,7 @@ all: $(PROGRAMS)
 # What each program links is what its jail must allow: nothing else is on
 # these lines.
 $(B)/postern: $(B)/proxy/main.o $(foreach r,7 3 2 1,$(call row,$(r)))
-	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIB_ROW7) $(LIB_ROW3) \
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIB_ROW7) \
 	    $(BSSL_LIB) $(LIB_ROW1)
 $(B)/postern-relay: $(B)/proxy/session/relay_process.o \
     $(foreach r,5 4 3 2 1,$(call row,$(r)))
@@ -96,9 +95,10 @@ $(B)/%.o: %.c
 	    -MMD -MP -c -o $@ $<
 
 define row_rule
-$(call row,$(1)): $(call obj,$(filter-out proxy/main.c %_process.c,$(ROW$(1))))
+$(call row,$(1)): $(call obj,$(filter-out proxy/main.c %_process.c,$(ROW$(1)))) \
+    Makefile
 	@rm -f $$@
-	ar rcsD $$@ $$^
+	$(Q)ar rcsD $$@ $$(filter %.o,$$^)
 endef
 $(foreach r,$(ROWS),$(eval $(call row_rule,$(r))))
 
@@ -223,3 +223,21 @@ bench: all $(B)/tests/bench/sink
 	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B tests/bench/bench.py $(BENCH)
 
 .PHONY: bench
+
+# A row uses the rows above it in the design, never those below: no symbol
+# that it leaves open is defined in a later row.
+arrows: all $(foreach r,$(ROWS),$(call row,$(r)))
+	@set -e; for r in $(ROWS); do \
+	    nm -u $(B)/row$$r.a | awk 'NF == 2 { print $$2 }' | \
+	        sort -u >$(B)/row$$r.open; \
+	    for later in $(ROWS); do \
+	        [ $$later -gt $$r ] || continue; \
+	        if nm --defined-only -g $(B)/row$$later.a | \
+	            awk 'NF == 3 { print $$3 }' | sort -u | \
+	            comm -12 - $(B)/row$$r.open | \
+	            sed "s/^/row $$r uses row $$later: /" | \
+	            grep .; then exit 1; fi; \
+	    done; \
+	done; echo "arrows: as designed"
+
+.PHONY: arrows
