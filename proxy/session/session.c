@@ -257,6 +257,7 @@ on_client(void *arg, struct conn *conn, enum conn_event event)
 	switch (event) {
 	case CONN_INPUT:
 	case CONN_EOF:
+	case CONN_WRITABLE:
 		break;
 	case CONN_TIMEOUT:
 		on_client_timeout(session);
@@ -272,7 +273,6 @@ on_client(void *arg, struct conn *conn, enum conn_event event)
 		return;
 	case CONN_CONNECTED:
 	case CONN_TLS_UP:
-	case CONN_WRITABLE:
 		return;
 	}
 	session_run(session);
@@ -299,7 +299,8 @@ step(struct session *session)
 			session_drain(session, true);
 			return false;
 		}
-		if (!has_room(session))
+		session->waits_for_room = !has_room(session);
+		if (session->waits_for_room)
 			return false;
 		if (session_take_command(session))
 			return true;
@@ -334,6 +335,32 @@ step(struct session *session)
 	return false;
 }
 
+static void
+flush(struct session *session)
+{
+	if (session->state != SESSION_DEAD && session->state != SESSION_FINISH)
+		(void)conn_flush(session->client);
+	if (session->server != NULL)
+		server_leg_flush(session->server);
+	if (session->other != NULL)
+		server_leg_flush(session->other);
+}
+
+/*
+ * Commands that wait because the answers before them fill the client's queue:
+ * there may be room now that it was flushed, or there will be an event.
+ */
+static void
+look_for_room(struct session *session)
+{
+	if (!session->waits_for_room || session->state != SESSION_READY)
+		return;
+	if (has_room(session))
+		session->runs_again = true;
+	else
+		conn_want_writable(session->client);
+}
+
 void
 session_run(struct session *session)
 {
@@ -346,13 +373,8 @@ session_run(struct session *session)
 		session->runs_again = false;
 		while (step(session))
 			;
-		if (session->state != SESSION_DEAD &&
-		    session->state != SESSION_FINISH)
-			(void)conn_flush(session->client);
-		if (session->server != NULL)
-			server_leg_flush(session->server);
-		if (session->other != NULL)
-			server_leg_flush(session->other);
+		flush(session);
+		look_for_room(session);
 	} while (session->runs_again);
 	session->is_running = false;
 }

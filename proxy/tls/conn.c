@@ -50,7 +50,7 @@ struct conn {
 	struct event timer;
 	bool is_reading; /* the owner wants input */
 	bool is_eof;
-	bool wants_writable; /* conn_write_now was refused */
+	bool wants_writable; /* the owner waits for the queue to go */
 	bool is_shut; /* our direction has ended */
 	int64_t deadline; /* monotonic ms; -1: none */
 	int64_t armed; /* when the timer fires; -1: is not */
@@ -671,8 +671,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	case CONN_STATE_FINISHING:
 		if (conn_flush(conn) == -1)
 			return;
-		if (conn->wants_writable &&
-		    buf_len(&conn->out) < CONN_OUTPUT_MAX / 2) {
+		if (conn->wants_writable && buf_len(&conn->out) == 0) {
 			conn->wants_writable = false;
 			conn->handler(conn->arg, conn, CONN_WRITABLE);
 		}
@@ -798,6 +797,12 @@ conn_local_address(const struct conn *conn, struct address *address)
 	if (getsockname(conn->fd, (struct sockaddr *)&storage, &len) == -1)
 		return -1;
 	return address_from_sockaddr(address, (struct sockaddr *)&storage);
+}
+
+void
+conn_want_writable(struct conn *conn)
+{
+	conn->wants_writable = buf_len(&conn->out) > 0;
 }
 
 size_t

@@ -72,6 +72,8 @@ bool conn_is_eof(const struct conn *);
  */
 int conn_write(struct conn *, const void *, size_t);
 int conn_flush(struct conn *);
+/* CONN_WRITABLE will follow when the queue, if there is one, is gone. */
+void conn_want_writable(struct conn *);
 size_t conn_queued(const struct conn *);
 /*
  * conn_write_now takes bytes straight from the caller's memory, as fast as the

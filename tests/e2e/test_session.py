@@ -464,6 +464,22 @@ def test_only_crlf_ends_a_command(lab, served, said):
         assert client.at_end()
 
 
+@pytest.mark.parametrize("reads", [True, False])
+def test_flood_of_commands(lab, served, reads):
+    """More answers than fit a queue, read at once or only at the end."""
+    _domain, server = served
+    count = 5000 if reads else 3000
+    with ready(lab, server) as client:
+        sender = threading.Thread(
+            target=client.send, args=(b"VRFY somebody\r\n" * count,))
+        sender.start()
+        if not reads:
+            sender.join(5)
+        assert {client.reply().code for _ in range(count)} == {252}
+        sender.join()
+        assert client.command("QUIT").code == 221
+
+
 ENDS = [b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n",
         b"\n\r\n.\r", b"\r\n\n.\r\n", b"\r\r\n.\r\r\n", b"x\r.\r\n",
         b"\r\n.\r\r\n"]
