@@ -69,11 +69,12 @@ cert_spki_sha256(const uint8_t *der, size_t len, uint8_t out[32])
 static bool
 is_strong_pss(const CBS *algorithm)
 {
+	/* Where they are in der. */
 	enum {
 		HASH = 29,
 		MASK_HASH = 59,
 		SALT = 66
-	}; /* in der */
+	};
 	static const struct {
 		uint8_t hash, salt;
 	} kinds[] = {{1, 32}, {2, 48}, {3, 64}};

@@ -83,6 +83,21 @@ step(struct path_search *search, const struct cert *issuer, bool is_anchor)
 	return answer;
 }
 
+static bool
+is_candidate(
+    const struct path_search *search, const struct cert *issuer, bool is_anchor)
+{
+	const struct cert *cert = last(&search->path);
+
+	/* One that signed itself leads nowhere else. */
+	if (issuer->is_self_signed && !is_anchor)
+		return false;
+	return cert_names_issuer(cert, issuer) &&
+	       !is_rejected(search, cert, issuer) &&
+	       is_usable(search, issuer, false, is_anchor) &&
+	       !is_on_path(&search->path, issuer);
+}
+
 /* The candidates that share the key identifier come first. */
 static enum path_answer
 try_issuers(struct path_search *search, const struct cert *issuers,
@@ -92,14 +107,8 @@ try_issuers(struct path_search *search, const struct cert *issuers,
 
 	for (int names_key = 1; names_key >= 0; names_key--) {
 		for (size_t i = 0; i < count; i++) {
-			if (!cert_names_issuer(cert, &issuers[i]) ||
-			    cert_names_key_of(cert, &issuers[i]) != names_key ||
-			    is_rejected(search, cert, &issuers[i]) ||
-			    !is_usable(search, &issuers[i], false, is_anchor) ||
-			    is_on_path(&search->path, &issuers[i]))
-				continue;
-			/* One that signed itself leads nowhere else. */
-			if (!is_anchor && issuers[i].is_self_signed)
+			if (!is_candidate(search, &issuers[i], is_anchor) ||
+			    cert_names_key_of(cert, &issuers[i]) != names_key)
 				continue;
 			*found = true;
 			if (step(search, &issuers[i], is_anchor) == PATH_STOP)

@@ -248,7 +248,7 @@ def test_pipe(files):
 
 
 def test_hostile_names(files):
-    """CVE-2009-4487: escape codes in a certificate do not reach the terminal."""
+    """42: escape codes in a certificate do not reach the terminal."""
     root = pki.Authority("Root \x1b]0;x\x07 \"quoted\" \u00fc")
     server = root.issue(["mx.example.org"])
     trust = files.put("hostile_trust.pem", root.pem)

@@ -8,6 +8,7 @@ by byte, since a library refuses to make most of what is tested here.  All
 of them are made for the moment AT.
 """
 
+import base64
 import datetime
 import hashlib
 import os
@@ -347,7 +348,6 @@ class Folder:
         (self.path / "seeds" / title).write_bytes(seed)
 
     def write_pem(self, title, ders):
-        import base64
         with open(self.path / title, "wb") as file:
             for der in ders:
                 file.write(b"-----BEGIN CERTIFICATE-----\n")
