@@ -48,6 +48,7 @@ RB_HEAD(question_tree, question);
 
 struct policy_client {
 	struct event_base *base;
+	struct known *failed; /* the answer to what nobody will answer */
 	struct ipc_channel *channel; /* the newest; NULL: none now */
 	struct ipc_channel *previous; /* still answering old questions */
 	int was_attached;
@@ -69,9 +70,27 @@ static const struct ipc_row rows[] = {
 };
 
 static int
+address_compare(const struct address *a, const struct address *b)
+{
+	int order;
+
+	if ((order = (int)a->port - (int)b->port) != 0 ||
+	    (order = (int)a->family - (int)b->family) != 0)
+		return order;
+	return memcmp(a->ip, b->ip, sizeof(a->ip));
+}
+
+static int
 entry_compare(struct entry *a, struct entry *b)
 {
-	return memcmp(&a->subject, &b->subject, sizeof(a->subject));
+	const struct subject *x = &a->subject, *y = &b->subject;
+	int order;
+
+	if ((order = (int)x->type - (int)y->type) != 0 ||
+	    (order = address_compare(&x->server, &y->server)) != 0 ||
+	    (order = address_compare(&x->literal, &y->literal)) != 0)
+		return order;
+	return strcmp(x->domain, y->domain);
 }
 
 static int
@@ -121,6 +140,13 @@ policy_client_new(struct event_base *base)
 
 	if ((client = calloc(1, sizeof(*client))) == NULL)
 		return NULL;
+	/* Made now, since it may be wanted when there is no memory. */
+	client->failed = policy_temporary("3.0",
+	    "postern-policy ended before it could answer; it is restarted");
+	if (client->failed == NULL) {
+		free(client);
+		return NULL;
+	}
 	client->base = base;
 	RB_INIT(&client->questions);
 	RB_INIT(&client->entries);
@@ -168,6 +194,7 @@ policy_client_free(struct policy_client *client)
 	policy_client_forget(client);
 	ipc_channel_free(client->channel);
 	ipc_channel_free(client->previous);
+	known_unref(client->failed);
 	free(client);
 }
 
@@ -278,22 +305,16 @@ static void
 fail_questions(struct policy_client *client, struct ipc_channel *channel)
 {
 	struct question *question, *next;
-	struct known *known;
 
-	known = policy_temporary("3.0",
-	    "postern-policy ended before it could answer; it is restarted");
-	if (known == NULL)
-		fatal("cannot fail questions");
 	for (question = RB_MIN(question_tree, &client->questions);
 	     question != NULL; question = next) {
 		next = RB_NEXT(question_tree, &client->questions, question);
 		if (question->channel != channel)
 			continue;
 		/* done() may ask or cancel others: begin again after it. */
-		answer(client, question, known);
+		answer(client, question, client->failed);
 		next = RB_MIN(question_tree, &client->questions);
 	}
-	known_unref(known);
 }
 
 static void
@@ -380,7 +401,6 @@ policy_ask_server(struct policy_client *client, const struct address *server,
 {
 	struct subject subject;
 
-	/* memset, so that padding compares equal too. */
 	memset(&subject, 0, sizeof(subject));
 	subject.type = POLICY_ASK_SERVER;
 	subject.server = *server;

@@ -260,7 +260,7 @@ on_starttls(struct server_leg *leg, const struct reply *reply)
 		leg->fault.is_handshake = true;
 		leg_fail(leg, RESULT_VALIDATION_FAILURE, "7.5", "%s",
 		    errno == EPROTO ? "the server sent data between its 220 to "
-		                      "STARTTLS and the "
+				      "STARTTLS and the "
 				      "handshake: an injection attack"
 				    : strerror(errno));
 		return;
@@ -674,7 +674,7 @@ server_leg_expect(
 size_t
 server_leg_room(const struct server_leg *leg)
 {
-	if (buf_room(&leg->held) < 2 * LINE_AUTH_MAX)
+	if (buf_room(&leg->held) < (size_t)2 * LINE_AUTH_MAX)
 		return 0;
 	return SERVER_PENDING_MAX - leg->count;
 }

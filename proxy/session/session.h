@@ -24,9 +24,10 @@ struct settings;
 struct tls_client;
 struct verdict_cache;
 
-#define SESSION_REDIALS_MAX  8 /* of one session, for another SNI */
-#define SESSION_REFUSALS_MAX 20 /* bad commands before the client is cut off   \
-	                         */
+#define SESSION_REDIALS_MAX 8 /* of one session, for another SNI */
+#define SESSION_REFUSALS_MAX                                                   \
+	20 /* bad commands before the client is cut off                        \
+	    */
 
 /* What all sessions of a relay share; borrowed, and outlives them. */
 struct session_context {

@@ -26,7 +26,7 @@ settings_new(
 	settings->generation = generation;
 	settings->config = config;
 	settings->stores = calloc(
-	    config->trust_count + 1, sizeof(*settings->stores));
+	    config->trust_count + 1, sizeof(struct store *));
 	if (settings->stores == NULL)
 		goto fail;
 	for (i = 0; i < config->trust_count; i++) {
@@ -59,7 +59,7 @@ settings_unref(struct settings *settings)
 	     settings->stores != NULL && i < settings->config->trust_count; i++)
 		store_free(settings->stores[i]);
 	free(settings->stores);
-	config_free((struct config *)(uintptr_t)settings->config);
+	config_free(settings->config);
 	free(settings);
 }
 

@@ -18,7 +18,7 @@ struct config;
 struct settings {
 	size_t refs;
 	uint32_t generation;
-	const struct config *config; /* owned */
+	struct config *config; /* owned */
 	struct store **stores; /* owned; as config->trusts */
 };
 

@@ -50,6 +50,7 @@ static void
 key_of(uint8_t key[DIGEST_LEN], const struct chain *chain,
     const struct verify_request *request)
 {
+	uintptr_t trust = (uintptr_t)request->trust;
 	struct digest digest;
 	uint8_t chain_id[DIGEST_LEN];
 	size_t i;
@@ -57,7 +58,7 @@ key_of(uint8_t key[DIGEST_LEN], const struct chain *chain,
 	chain_sha256(chain, chain_id);
 	digest_begin(&digest);
 	digest_add(&digest, chain_id, sizeof(chain_id));
-	digest_add(&digest, &request->trust, sizeof(request->trust));
+	digest_add(&digest, &trust, sizeof(trust));
 	digest_add(&digest, request->ip, request->ip_len);
 	digest_add(&digest, &request->name_count, sizeof(request->name_count));
 	for (i = 0; i < request->name_count; i++)

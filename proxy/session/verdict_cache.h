@@ -17,7 +17,7 @@ struct verify_request;
 struct verdict_cache;
 
 #define VERDICT_CACHE_MAX     1024
-#define VERDICT_CACHE_LIFE_MS (300 * 1000)
+#define VERDICT_CACHE_LIFE_MS 300000
 
 /* NULL: ENOMEM. */
 struct verdict_cache *verdict_cache_new(void);
