@@ -200,11 +200,12 @@ sanitize:
 	$(MAKE) B=build-sanitize SANITIZE=1 CFLAGS='-O1 -g' unit
 	$(MAKE) B=build-sanitize SANITIZE=1 CFLAGS='-O1 -g' e2e
 
-LINT	= $(shell git ls-files -co --exclude-standard '*.c')
+LINT	= $(wildcard proxy/*.c proxy/*/*.c netfilter/*.c certs/*.c tests/*/*.c)
 lint:
 	scripts/deps build lint
 	clang-format --dry-run -Werror $(LINT) \
-	    $(shell git ls-files -co --exclude-standard '*.h')
+	    $(wildcard proxy/*.h proxy/*/*.h netfilter/*.h certs/*.h \
+	    tests/*/*.h)
 	shellcheck scripts/deps scripts/demo scripts/lab .ci/run \
 	    tests/lab/jail.sh
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -j2 \

@@ -23,11 +23,15 @@ from lab.netns import Lines
 BUILD = os.path.abspath(os.path.join(
     os.path.dirname(__file__), "../..",
     os.environ.get("POSTERN_BUILD", "build")))
+# Its children run as postern, who may not be let into the build folder.
 _ENTER = """
 mount --bind "$1/passwd" /etc/passwd
 mount --bind "$1/group" /etc/group
-shift
-exec "$@"
+mount -t tmpfs -o mode=755 lab "$1/bin"
+cp "$2/postern" "$2/postern-relay" "$2/postern-policy" "$1/bin"
+run=$1/bin/postern
+shift 2
+exec "$run" "$@"
 """
 
 
@@ -45,6 +49,7 @@ class Gateway:
         self.process = None
         self._arguments = arguments
         self._env = dict(env)
+        os.mkdir(f"{self.directory}/bin")
         self._add_user()
         self.configure(config)
         self._notified = Lines()
@@ -88,7 +93,7 @@ class Gateway:
     def _inside(self, arguments):
         return ("unshare", "--mount", "--propagation", "private", "--",
                 "/bin/sh", "-ec", _ENTER, "sh", self.directory,
-                f"{self.build}/postern", *arguments)
+                self.build, *arguments)
 
     def configure(self, text):
         """Writes the configuration; reload makes it seen."""

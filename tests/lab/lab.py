@@ -50,8 +50,6 @@ class Lab:
         self._numbers = itertools.count(2)
         self._names = itertools.count(1)
         self.user = _free_user()
-        self.servers = {}  # MX host name: SmtpServer
-        self.zone_changes = 0
         try:
             self._make_directory()
             self._make_wires()
@@ -74,7 +72,8 @@ class Lab:
     # Raising it.
 
     def _make_directory(self):
-        os.makedirs(STATE, mode=0o755, exist_ok=True)
+        os.umask(0o022)  # what drops its privilege must read it
+        os.makedirs(STATE, exist_ok=True)
         _sweep()
         self.directory = next(
             path for number in itertools.count()
@@ -209,7 +208,6 @@ class Lab:
             if not hasattr(server, key):
                 raise AttributeError(key)
             setattr(server, key, value)
-        self.servers[name] = server
         self.name_host(name, addresses)
         return server
 

@@ -41,6 +41,7 @@ import dns.rrset
 TTL = 60
 NEGATIVE_TTL = 1  # so that a name may appear while a lab runs
 SIGNING = "ECDSAP256SHA256"
+_BACKENDS = {"root": "127.0.0.2", "tld": "127.0.0.3", "leaf": "127.0.0.4"}
 
 
 # What a server may be made to do: (query message, usual answer) -> the
@@ -245,8 +246,8 @@ class Dns:
         os.makedirs(f"{directory}/keys")
         self.servers = []
         self._level = {}
-        for number, level in enumerate(("root", "tld", "leaf"), 2):
-            self._start_nsd(level, f"127.0.0.{number}")
+        for level in _BACKENDS:
+            self._start_nsd(level, _BACKENDS[level])
             self._level[level] = self._new_server(level)
         self._add_infrastructure()
         self.publish()
@@ -264,12 +265,8 @@ class Dns:
     def root_server(self):
         return self._level["root"]
 
-    def _backend(self, level):
-        return {"root": "127.0.0.2", "tld": "127.0.0.3",
-                "leaf": "127.0.0.4"}[level]
-
     def _new_server(self, level="leaf"):
-        server = Server(self._ns, self._new_addresses(), self._backend(level),
+        server = Server(self._ns, self._new_addresses(), _BACKENDS[level],
                         self.queries)
         self.servers.append(server)
         return server
@@ -369,7 +366,7 @@ server:
             # Children first: their parents hold their DS.
             for zone in sorted(dirty, key=lambda z: -len(z.origin)):
                 self._make(zone)
-            for level in ("root", "tld", "leaf"):
+            for level in _BACKENDS:
                 self._load(level, [z for z in dirty
                                    if self._level_of(z) == level])
             for zone in dirty:
@@ -435,7 +432,7 @@ server:
                 self._jail.run(*control, "reload", zone.origin.rstrip(".")
                                or ".")
         for zone in zones:
-            self._wait_served(self._backend(level), zone)
+            self._wait_served(_BACKENDS[level], zone)
 
     def _wait_served(self, backend, zone):
         query = dns.message.make_query(zone.origin, "SOA")

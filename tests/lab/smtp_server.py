@@ -26,14 +26,12 @@ Everything that was said is recorded: `sessions` (each with `lines`, as
 import contextlib
 import dataclasses
 import hashlib
-import json
 import os
 import socket
 import ssl
 import struct
 import tempfile
 import threading
-import time
 import warnings
 
 from cryptography import x509
@@ -110,13 +108,6 @@ class Message:
     sni: str
     session: object = dataclasses.field(repr=False, default=None)
 
-    def as_json(self):
-        row = {field.name: getattr(self, field.name)
-               for field in dataclasses.fields(self)
-               if field.name not in ("session", "content")}
-        row["content"] = self.content.decode("latin-1")
-        return json.dumps(row)
-
 
 class _Content:
     """A message's bytes as they come: counted, digested, the head kept."""
@@ -148,7 +139,6 @@ class Session:
         self.client = peer[0]
         self.address = connection.getsockname()[0]
         self.port = peer[1]
-        self.began = time.monotonic()
         self.buffer = bytearray()
         self.lines = []
         self.helo = ""
@@ -424,9 +414,9 @@ class SmtpServer:
     """Listens on its addresses from the moment it is made."""
 
     def __init__(self, ns, addresses, *, name="mx.example", port=25,
-                 certificates=(), journal=None):
+                 certificates=()):
         """certificates: pki.Certificate, the first one for no or unknown
-        SNI.  journal: a list of functions called with every Message."""
+        SNI."""
         self.name = name
         self.addresses = list(addresses)
         self.port = port
@@ -445,7 +435,6 @@ class SmtpServer:
         self.sessions = []
         self.messages = []
         self.closing = threading.Event()
-        self._journal = list(journal or ())
         self._changed = threading.Condition()
         self._listeners = []
         self._contexts = {}
@@ -506,8 +495,6 @@ class SmtpServer:
                 return
 
     def record(self, message):
-        for journal in self._journal:
-            journal(message)
         with self._changed:
             self.messages.append(message)
             self._changed.notify_all()
