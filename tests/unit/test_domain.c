@@ -32,6 +32,7 @@ test_good(void **state)
 	    {"example.org", "example.org"},
 	    {"EXAMPLE.Org.", "example.org"},
 	    {"a", "a"},
+	    {"a.b", "a.b"},
 	    {"1.example", "1.example"},
 	    {"1a.1b", "1a.1b"},
 	    /* not Punycode, but DNS does not mind */

@@ -144,6 +144,16 @@ test_auth_bounded(void **state)
 	read_ehlo(text);
 	assert_in_range(strlen(ehlo.auth), 230, EHLO_AUTH_MAX - 1);
 	assert_non_null(strstr(ehlo.auth, "MECHANISM-0 MECHANISM-1 "));
+
+	/* Filled to the last byte, and not beyond. */
+	len = snprintf(text, sizeof(text), "250-mx\r\n250-AUTH");
+	for (i = 0; i < 12; i++)
+		len += snprintf(text + len, sizeof(text) - len,
+		    " MECHANISM-OF-20-%04zu", i);
+	snprintf(text + len, sizeof(text) - len, " FOUR\r\n250 AUTH=TRI\r\n");
+	read_ehlo(text);
+	assert_int_equal(strlen(ehlo.auth), EHLO_AUTH_MAX - 1);
+	assert_non_null(strstr(ehlo.auth, "-0011 TRI"));
 }
 
 static void
@@ -198,6 +208,8 @@ test_sanitised(void **state)
 	assert_true(ehlo.size_limit == 5);
 	check_shown(true, "250-m???~\r\n250-DSN\r\n250 SIZE 5\r\n");
 
+	read_ehlo("250-mx\r\n250 LIMITS ~\r\n");
+	check_shown(true, "250-mx\r\n250 LIMITS ~\r\n");
 	memset(name, 'a', sizeof(name));
 	snprintf(text, sizeof(text),
 	    "250-%.600s\r\n250-LIMITS %.500s\r\n250 LIMITS %.499s\r\n", name,

@@ -323,6 +323,7 @@ test_enhanced(void **state)
 		assert_string_equal(out, enhanced[i].want);
 		reply_clear(&reply);
 	}
+	out[0] = 'X';
 	assert_false(reply_enhanced(&reply, out));
 	assert_string_equal(out, "");
 	reply_feed(&reply, (const uint8_t *)"250-2.1.0 x\r\n", 13, &i);
@@ -404,6 +405,8 @@ test_format(void **state)
 	assert_int_equal(len, 11);
 	reply_format(out, sizeof(out), 451, "4.7.5", "%s[%d]", "mx", 9);
 	assert_string_equal(out, "451 4.7.5 mx[9]\r\n");
+	reply_format(out, sizeof(out), 451, "4.123.456", "x");
+	assert_string_equal(out, "451 4.123.456 x\r\n");
 	reply_format(out, sizeof(out), 550, "5.1.1", "%s", "");
 	assert_string_equal(out, "550 5.1.1 \r\n");
 	/* Nothing from the network ends our line or speaks to a terminal. */
