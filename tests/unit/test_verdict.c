@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: ISC */
+/* Decision and certificate to verdict: what passes, and how it is refused. */
+
+#include "proxy/session/verdict.h"
+
+#include "certs/chain.h"
+#include "certs/store.h"
+#include "proxy/base/clock.h"
+#include "proxy/session/verdict_cache.h"
+#include "tests/unit/cases.h"
+
+static struct chain *chain;
+static struct store *trust;
+
+static struct decision
+decision_of(enum level level)
+{
+	struct decision decision;
+
+	memset(&decision, 0, sizeof(decision));
+	decision.kind = DECISION_LEVEL;
+	decision.level = level;
+	decision.evidence = EVIDENCE_MX;
+	return decision;
+}
+
+static struct decision
+proof_of(const char *name)
+{
+	struct decision decision = decision_of(LEVEL_VERIFY);
+
+	decision.name_count = decision.sni_count = 1;
+	strlcpy(decision.names[0], name, sizeof(decision.names[0]));
+	return decision;
+}
+
+static struct verdict
+judge(const struct decision *decision, bool has_tls,
+    enum config_on_refusal on_refusal)
+{
+	struct far_end far;
+	struct verdict verdict;
+
+	memset(&far, 0, sizeof(far));
+	address_from_text(&far.address, "192.0.2.9");
+	if (has_tls)
+		far.chain = chain;
+	else {
+		far.fault_word = RESULT_STARTTLS_NOT_SUPPORTED;
+		far.fault_text = "it said no";
+	}
+	verdict_judge(&verdict, decision, "example.org", &far, trust,
+	    on_refusal, NULL, CASE_AT);
+	return verdict;
+}
+
+static void
+test_proved(void **state)
+{
+	struct decision decision = proof_of(CASE_HOST);
+	struct verdict verdict = judge(&decision, true, CONFIG_DEFER);
+
+	(void)state;
+	assert_true(verdict.passes);
+	assert_false(verdict.is_exception);
+	assert_string_equal(verdict.name, CASE_HOST);
+	assert_int_equal(verdict.word, RESULT_NONE);
+}
+
+static void
+test_refused(void **state)
+{
+	struct decision decision = proof_of("other.example.org");
+	struct verdict verdict = judge(&decision, true, CONFIG_DEFER);
+
+	(void)state;
+	assert_false(verdict.passes);
+	assert_true(verdict.is_identity);
+	assert_int_equal(verdict.code, 451);
+	assert_string_equal(verdict.status, "4.7.5");
+	assert_int_equal(verdict.word, RESULT_CERTIFICATE_HOST_MISMATCH);
+	assert_non_null(strstr(verdict.text,
+	    "example.org: other.example.org[192.0.2.9] not proved by mx: "
+	    "certificate-host-mismatch: "));
+	verdict = judge(&decision, true, CONFIG_BOUNCE);
+	assert_int_equal(verdict.code, 550);
+	assert_string_equal(verdict.status, "5.7.5");
+}
+
+/* No name, no address, no pin: nobody is proved by that, ever. */
+static void
+test_nobody_named(void **state)
+{
+	struct decision decision = decision_of(LEVEL_VERIFY);
+
+	(void)state;
+	assert_false(judge(&decision, true, CONFIG_DEFER).passes);
+	decision.evidence = EVIDENCE_OPERATOR;
+	assert_false(judge(&decision, true, CONFIG_DEFER).passes);
+	/* The operator's own trust file is somebody. */
+	strlcpy(decision.trust, "/partner.pem", sizeof(decision.trust));
+	assert_true(judge(&decision, true, CONFIG_DEFER).passes);
+	decision.evidence = EVIDENCE_MX;
+	assert_false(judge(&decision, true, CONFIG_DEFER).passes);
+}
+
+static void
+test_without_trust(void **state)
+{
+	struct decision decision = proof_of(CASE_HOST);
+	struct far_end far;
+	struct verdict verdict;
+
+	(void)state;
+	memset(&far, 0, sizeof(far));
+	far.chain = chain;
+	verdict_judge(&verdict, &decision, "example.org", &far, NULL,
+	    CONFIG_BOUNCE, NULL, CASE_AT);
+	assert_false(verdict.passes);
+	assert_int_equal(verdict.code, 451);
+}
+
+static void
+test_levels(void **state)
+{
+	struct decision verify = proof_of(CASE_HOST);
+	struct decision encrypt = decision_of(LEVEL_ENCRYPT);
+	struct decision none = decision_of(LEVEL_NONE);
+	struct verdict verdict;
+
+	(void)state;
+	verdict = judge(&verify, false, CONFIG_DEFER);
+	assert_false(verdict.passes);
+	assert_string_equal(verdict.status, "4.7.4");
+	assert_int_equal(verdict.word, RESULT_STARTTLS_NOT_SUPPORTED);
+	assert_false(judge(&encrypt, false, CONFIG_DEFER).passes);
+	assert_true(judge(&encrypt, true, CONFIG_DEFER).passes);
+	assert_true(judge(&encrypt, true, CONFIG_DEFER).is_exception);
+	assert_true(judge(&none, false, CONFIG_DEFER).passes);
+	assert_true(judge(&none, false, CONFIG_DEFER).is_exception);
+}
+
+/* What waiting may mend is never bounced. */
+static void
+test_temporary(void **state)
+{
+	struct decision decision = decision_of(LEVEL_VERIFY);
+	struct verdict verdict;
+
+	(void)state;
+	decision.kind = DECISION_TEMPORARY;
+	strlcpy(decision.status, "4.3", sizeof(decision.status));
+	verdict = judge(&decision, true, CONFIG_BOUNCE);
+	assert_false(verdict.passes);
+	assert_int_equal(verdict.code, 451);
+	assert_string_equal(verdict.status, "4.4.3");
+	decision.kind = DECISION_REFUSE;
+	verdict = judge(&decision, true, CONFIG_BOUNCE);
+	assert_int_equal(verdict.code, 451);
+	decision.is_permanent = true;
+	verdict = judge(&decision, true, CONFIG_BOUNCE);
+	assert_int_equal(verdict.code, 550);
+	assert_int_equal(judge(&decision, true, CONFIG_DEFER).code, 451);
+	decision.kind = DECISION_NO_RULE;
+	assert_false(judge(&decision, true, CONFIG_DEFER).passes);
+}
+
+/*
+ * Threat 32: what was proved is remembered under all that it rests on, and
+ * for its time only.
+ */
+static void
+test_32_cache(void **state)
+{
+	struct verdict_cache *cache = verdict_cache_new();
+	const char *names[] = {CASE_HOST, "other.example.org"};
+	struct verify_request request = {
+	    .trust = trust, .names = names, .name_count = 1, .at = CASE_AT};
+	struct verify_report report;
+
+	(void)state;
+	clock_fake(1000, CASE_AT);
+	verdict_cache_verify(cache, chain, &request, &report);
+	assert_int_equal(report.result, VERIFY_PROVED);
+	verdict_cache_verify(cache, chain, &request, &report);
+	assert_int_equal(report.result, VERIFY_PROVED);
+	/* Another name, another time, another pin: judged anew. */
+	request.names = names + 1;
+	verdict_cache_verify(cache, chain, &request, &report);
+	assert_int_equal(report.result, VERIFY_HOST_MISMATCH);
+	request.names = names;
+	request.at = report.until + (int64_t)100 * 365 * CASE_DAY;
+	verdict_cache_verify(cache, chain, &request, &report);
+	assert_int_equal(report.result, VERIFY_EXPIRED);
+	request.at = CASE_AT;
+	request.pins = (const uint8_t[1][32]){{1}};
+	request.pin_count = 1;
+	verdict_cache_verify(cache, chain, &request, &report);
+	assert_int_not_equal(report.result, VERIFY_PROVED);
+	clock_fake(-1, -1);
+	verdict_cache_free(cache);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_proved),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_nobody_named),
+	    cmocka_unit_test(test_without_trust),
+	    cmocka_unit_test(test_levels),
+	    cmocka_unit_test(test_temporary),
+	    cmocka_unit_test(test_32_cache),
+	};
+	char error[STORE_ERROR_MAX], *text;
+	size_t len;
+	int failed;
+
+	text = case_text("good", "chain", &len);
+	chain = chain_from_pem(text, len);
+	free(text);
+	text = case_text("good", "trust", &len);
+	trust = store_from_pem(text, len, error);
+	free(text);
+	if (chain == NULL || trust == NULL)
+		return 1;
+	failed = cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
+	chain_free(chain);
+	store_free(trust);
+	return failed;
+}
