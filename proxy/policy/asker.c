@@ -39,7 +39,6 @@ struct asker {
 	struct dns *dns;
 	struct server_names *names;
 	struct ask_list open;
-	size_t open_count;
 };
 
 static void
@@ -48,7 +47,6 @@ finish(struct ask *ask, const struct decision *decision)
 	struct asker *asker = ask->asker;
 
 	TAILQ_REMOVE(&asker->open, ask, entry);
-	asker->open_count--;
 	if (ask->answer != NULL)
 		ask->answer(ask->arg, ask->question.id, decision);
 	free(ask);
@@ -137,13 +135,10 @@ asker_ask(struct asker *asker, const struct question *question,
     void (*answer)(void *, uint32_t, const struct decision *), void *arg)
 {
 	struct decision decision;
-	struct ask *ask = NULL;
+	struct ask *ask;
 
-	if (asker->open_count < ASKER_QUESTIONS_MAX)
-		ask = calloc(1, sizeof(*ask));
-	if (ask == NULL) {
-		decide_temporary(
-		    &decision, STATUS_LOOKUP, "too many questions at once");
+	if ((ask = calloc(1, sizeof(*ask))) == NULL) {
+		decide_temporary(&decision, STATUS_LOOKUP, "out of memory");
 		answer(arg, question->id, &decision);
 		return;
 	}
@@ -152,7 +147,6 @@ asker_ask(struct asker *asker, const struct question *question,
 	ask->answer = answer;
 	ask->arg = arg;
 	TAILQ_INSERT_TAIL(&asker->open, ask, entry);
-	asker->open_count++;
 	judge_server(ask);
 }
 

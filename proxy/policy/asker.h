@@ -14,8 +14,7 @@
 #include "proxy/base/address.h"
 #include "proxy/policy/decision.h"
 
-#define ASKER_QUESTIONS_MAX 8192 /* open at once, of all relays */
-#define ASKER_ERROR_MAX     256
+#define ASKER_ERROR_MAX 256
 
 struct asker;
 struct config;

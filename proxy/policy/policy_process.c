@@ -21,6 +21,7 @@
 #include "proxy/base/sandbox.h"
 #include "proxy/config.h"
 #include "proxy/policy/asker.h"
+#include "proxy/policy/decide.h"
 #include "proxy/policy/decision.h"
 
 /*
@@ -29,6 +30,12 @@
  */
 #define DOMAIN_TEXT_MAX 1024
 
+/*
+ * Questions of one relay open at once: should the answers to all of them come
+ * in one turn of the loop, the channel has room for them.
+ */
+#define QUESTIONS_MAX (IPC_QUEUE_MAX / 2)
+
 struct policy;
 
 /* A relay's end of its channel. */
@@ -36,6 +43,7 @@ struct relay {
 	LIST_ENTRY(relay) entry;
 	struct policy *policy; /* borrowed */
 	struct ipc_channel *channel; /* owned */
+	size_t open; /* questions without an answer yet */
 };
 
 LIST_HEAD(relay_list, relay);
@@ -70,9 +78,8 @@ end_if_drained(const struct policy *policy)
  * channel, so that it knows that there will be none.
  */
 static void
-answer(void *arg, uint32_t id, const struct decision *decision)
+send_answer(struct relay *relay, uint32_t id, const struct decision *decision)
 {
-	struct relay *relay = arg;
 	struct policy *policy = relay->policy;
 	struct ipc_message message;
 
@@ -83,6 +90,30 @@ answer(void *arg, uint32_t id, const struct decision *decision)
 	log_warn("a relay does not take its answers");
 	relay_free(relay);
 	end_if_drained(policy);
+}
+
+static void
+on_answer(void *arg, uint32_t id, const struct decision *decision)
+{
+	struct relay *relay = arg;
+
+	relay->open--;
+	send_answer(relay, id, decision);
+}
+
+static void
+ask(struct relay *relay, const struct question *question)
+{
+	struct decision decision;
+
+	if (relay->open >= QUESTIONS_MAX) {
+		decide_temporary(
+		    &decision, "4.3", "too many questions at once");
+		send_answer(relay, question->id, &decision);
+		return;
+	}
+	relay->open++;
+	asker_ask(relay->policy->asker, question, on_answer, relay);
 }
 
 /* The part that all questions have: id and destination. */
@@ -109,7 +140,7 @@ on_ask_server(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 	if (read_question(&question, POLICY_ASK_SERVER, reader) == -1 ||
 	    ipc_end(reader) == -1)
 		return -1;
-	asker_ask(relay->policy->asker, &question, answer, relay);
+	ask(relay, &question);
 	return 0;
 }
 
@@ -129,7 +160,7 @@ on_ask_domain(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 	if (strlcpy(question.domain, domain, sizeof(question.domain)) >=
 	    sizeof(question.domain))
 		question.domain[0] = '\0';
-	asker_ask(relay->policy->asker, &question, answer, relay);
+	ask(relay, &question);
 	return 0;
 }
 
@@ -145,7 +176,7 @@ on_ask_literal(
 	    address_get(reader, &question.literal) == -1 ||
 	    address_ip_len(&question.literal) == 0 || ipc_end(reader) == -1)
 		return -1;
-	asker_ask(relay->policy->asker, &question, answer, relay);
+	ask(relay, &question);
 	return 0;
 }
 
