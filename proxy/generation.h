@@ -17,7 +17,7 @@ struct parent_options;
 struct generation {
 	uint32_t number;
 	struct config *config; /* owned; NULL: there is none */
-	int fd;		       /* owned; -1: not sealed yet */
+	int fd; /* owned; -1: not sealed yet */
 };
 
 /*
@@ -25,13 +25,13 @@ struct generation {
  * own_connections = auto what it is here.  Returns 0, or -1 with the reason
  * in error and the generation empty.
  */
-int	generation_load(struct generation *, uint32_t number,
-	    const struct parent_options *, char error[CONFIG_ERROR_MAX]);
+int generation_load(struct generation *, uint32_t number,
+    const struct parent_options *, char error[CONFIG_ERROR_MAX]);
 
 /* generation_seal makes fd out of config; as generation_load. */
-int	generation_seal(struct generation *, char error[CONFIG_ERROR_MAX]);
+int generation_seal(struct generation *, char error[CONFIG_ERROR_MAX]);
 
 /* generation_clear leaves it empty; an empty one stays so. */
-void	generation_clear(struct generation *);
+void generation_clear(struct generation *);
 
 #endif

@@ -14,10 +14,10 @@
 #define NOTIFY_TEXT_MAX 1024 /* bytes of one notification; the rest is cut */
 
 struct notify {
-	int		   fd; /* -1: nobody asked */
+	int fd; /* -1: nobody asked */
 	struct sockaddr_un address;
-	socklen_t	   address_len;
-	uint64_t	   watchdog_usec; /* 0: no watchdog was asked for */
+	socklen_t address_len;
+	uint64_t watchdog_usec; /* 0: no watchdog was asked for */
 };
 
 /*
@@ -25,16 +25,16 @@ struct notify {
  * environment, so that no child believes they were meant for it.  Never fails:
  * an address that cannot be used is logged and nothing is sent.
  */
-void	notify_open(struct notify *);
-void	notify_close(struct notify *);
+void notify_open(struct notify *);
+void notify_close(struct notify *);
 
-void	notify_ready(const struct notify *);
-void	notify_reloading(const struct notify *);
-void	notify_watchdog(const struct notify *);
+void notify_ready(const struct notify *);
+void notify_reloading(const struct notify *);
+void notify_watchdog(const struct notify *);
 /* The end may take this many seconds. */
-void	notify_stopping(const struct notify *, uint32_t seconds);
+void notify_stopping(const struct notify *, uint32_t seconds);
 /* One line for people; control characters become spaces. */
-void	notify_status(const struct notify *, const char *, ...)
-	    __attribute__((format(printf, 2, 3)));
+void notify_status(const struct notify *, const char *, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -15,11 +15,11 @@ struct options;
 
 struct parent_options {
 	const struct options *options; /* file and settings; read at reload */
-	bool is_foreground;	       /* log to stderr, whatever is set */
-	bool without_rules;	       /* somebody else manages them */
+	bool is_foreground; /* log to stderr, whatever is set */
+	bool without_rules; /* somebody else manages them */
 };
 
 /* parent_run returns the exit code of the program (cmd.h). */
-int	parent_run(const struct parent_options *);
+int parent_run(const struct parent_options *);
 
 #endif

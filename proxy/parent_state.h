@@ -41,39 +41,39 @@ struct parent {
 	struct generation now;
 	struct process *relays[CONFIG_WORKERS_MAX];
 	struct process *policy;
-	struct generation next;	     /* a reload under way */
+	struct generation next; /* a reload under way */
 	struct process *next_policy; /* NULL: none is */
-	struct process *old_policy;  /* on its way out after one */
+	struct process *old_policy; /* on its way out after one */
 	struct event *reload_limit;
-	bool wants_reload;	     /* another, when this one is through */
+	bool wants_reload; /* another, when this one is through */
 	char trouble[CONFIG_ERROR_MAX]; /* why the last one failed, or "" */
 };
 
 /* parent.c */
-void	parent_begin_log(const struct config *);
-int	parent_apply_rules(const struct parent *, const struct config *,
-	    char error[RULES_ERROR_MAX]);
+void parent_begin_log(const struct config *);
+int parent_apply_rules(
+    const struct parent *, const struct config *, char error[RULES_ERROR_MAX]);
 /* Tells the service manager how things stand. */
-void	parent_tell_status(const struct parent *);
+void parent_tell_status(const struct parent *);
 /* Takes the next step of a stop, now that a child has ended. */
-void	parent_go_on_stopping(struct parent *);
+void parent_go_on_stopping(struct parent *);
 
 /* parent_children.c */
-void	parent_start_children(struct parent *);
-void	parent_free_children(struct parent *);
+void parent_start_children(struct parent *);
+void parent_free_children(struct parent *);
 struct process *parent_new_policy(struct parent *);
 /* Sends the settings in force to every relay that runs. */
-void	parent_send_settings(struct parent *);
+void parent_send_settings(struct parent *);
 /* Gives each relay a fresh channel to the policy process; 0, or -1 errno. */
-int	parent_connect_relays(struct parent *);
+int parent_connect_relays(struct parent *);
 
 /* parent_reload.c */
-void	parent_init_reload(struct parent *);
-void	parent_clear_reload(struct parent *);
+void parent_init_reload(struct parent *);
+void parent_clear_reload(struct parent *);
 /* Reloads now, or as soon as what is under way is through. */
-void	parent_reload(struct parent *);
+void parent_reload(struct parent *);
 /* The next policy process serves; it has ended before it did. */
-void	parent_change_over(struct parent *);
-void	parent_fail_reload(struct parent *);
+void parent_change_over(struct parent *);
+void parent_fail_reload(struct parent *);
 
 #endif

@@ -16,10 +16,10 @@
 #define PLAN_ERROR_MAX 512
 
 struct plan {
-	struct spawn relay;  /* path owned */
+	struct spawn relay; /* path owned */
 	struct spawn policy; /* path owned */
-	size_t	     relay_count;
-	bool	     manages_rules;
+	size_t relay_count;
+	bool manages_rules;
 };
 
 /*
@@ -27,9 +27,9 @@ struct plan {
  * AUTO.  Says in the log what an unprivileged start goes without.  Returns 0,
  * or -1 with the reason in error.
  */
-int	plan_make(struct plan *, const struct config *, bool without_rules,
-	    char error[PLAN_ERROR_MAX]);
-void	plan_clear(struct plan *);
+int plan_make(struct plan *, const struct config *, bool without_rules,
+    char error[PLAN_ERROR_MAX]);
+void plan_clear(struct plan *);
 
 /* plan_relay_files says how many descriptors a relay may come to need. */
 unsigned int plan_relay_files(const struct config *);
@@ -39,6 +39,6 @@ unsigned int plan_relay_files(const struct config *);
  * rules, the open sockets and the running processes were built with), and
  * names in the log each setting that would have differed.
  */
-void	plan_keep_fixed(const struct config *now, struct config *next);
+void plan_keep_fixed(const struct config *now, struct config *next);
 
 #endif

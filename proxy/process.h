@@ -20,16 +20,16 @@ struct spawn;
 #define PROCESS_NAME_MAX 32
 
 /* Restarts wait this long, doubled each time, until one lived long enough. */
-#define PROCESS_BACKOFF_MIN_MS	1000
-#define PROCESS_BACKOFF_MAX_MS	30000
-#define PROCESS_LIVED_LONG_MS	60000
+#define PROCESS_BACKOFF_MIN_MS 1000
+#define PROCESS_BACKOFF_MAX_MS 30000
+#define PROCESS_LIVED_LONG_MS  60000
 
 enum process_state {
-	PROCESS_IS_DOWN,     /* never started, waiting to be, or ended */
+	PROCESS_IS_DOWN, /* never started, waiting to be, or ended */
 	PROCESS_IS_STARTING, /* running, not READY yet */
 	PROCESS_IS_SERVING,
 	PROCESS_IS_DRAINING,
-	PROCESS_IS_KILLED,   /* but not reaped yet */
+	PROCESS_IS_KILLED, /* but not reaped yet */
 };
 
 struct process_hooks {
@@ -37,7 +37,7 @@ struct process_hooks {
 	 * It runs: send CONFIG and what else it needs.  -1, with errno set,
 	 * where that cannot be had; it is then killed and restarted later.
 	 */
-	int  (*started)(void *arg, struct process *);
+	int (*started)(void *arg, struct process *);
 	void (*ready)(void *arg, struct process *);
 	/*
 	 * It has ended and was reaped.  will_restart: by itself, after the
@@ -51,50 +51,50 @@ struct process_hooks {
  * borrowed.  NULL with errno set where there is no memory.
  */
 struct process *process_new(struct event_base *, const char *name,
-	    const struct spawn *, const struct process_hooks *, void *arg);
+    const struct spawn *, const struct process_hooks *, void *arg);
 /* process_free forgets a process that is down; NULL is fine. */
-void	process_free(struct process *);
+void process_free(struct process *);
 
 /*
  * process_start runs it, and from now on restarts it whenever it ends, until
  * process_drain or process_kill.
  */
-void	process_start(struct process *);
+void process_start(struct process *);
 
 /*
  * process_send sends to it.  Where the message cannot be sent the child is
  * of no use any more: it is killed, and restarted as after any other end.
  * Nothing is sent to a process that is down or killed.
  */
-void	process_send(struct process *, const struct ipc_message *);
+void process_send(struct process *, const struct ipc_message *);
 
 /*
  * process_drain asks it to finish and end within so many seconds, after which
  * it is killed.  A second call says at once, and sets the time anew.  It is
  * not restarted.
  */
-void	process_drain(struct process *, uint32_t seconds);
+void process_drain(struct process *, uint32_t seconds);
 /* process_kill ends it without asking; it is not restarted. */
-void	process_kill(struct process *);
+void process_kill(struct process *);
 /* process_restart likewise, but it is: it has become unusable, why says how. */
-void	process_restart(struct process *, const char *why);
+void process_restart(struct process *, const char *why);
 
 /*
  * process_ping looks whether the last ping was answered and sends the next.
  * Where it was not, the child is stuck: it is killed, to be restarted, and
  * false is returned.
  */
-bool	process_ping(struct process *);
+bool process_ping(struct process *);
 
 /*
  * process_reap is told that a child ended, with the status of waitpid(2), and
  * returns whether it was this one.
  */
-bool	process_reap(struct process *, pid_t, int status);
+bool process_reap(struct process *, pid_t, int status);
 
 enum process_state process_state(const struct process *);
 /* Whether it has a control channel: starting, serving or draining. */
-bool	process_is_running(const struct process *);
+bool process_is_running(const struct process *);
 const char *process_name(const struct process *);
 /* Open sessions as it last said; 0 where it does not run. */
 uint32_t process_sessions(const struct process *);
@@ -103,6 +103,6 @@ uint32_t process_sessions(const struct process *);
  * process_backoff says how long to wait before the next restart, given the
  * wait before the last one (0: none yet) and how long the process lived.
  */
-int64_t	process_backoff(int64_t previous_ms, int64_t lived_ms);
+int64_t process_backoff(int64_t previous_ms, int64_t lived_ms);
 
 #endif

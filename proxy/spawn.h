@@ -10,19 +10,20 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define SPAWN_EXIT_FAILED 127 /* it ended before its program ran; see the log */
+#define SPAWN_EXIT_FAILED 127 /* it ended before its program ran; see the log  \
+	                       */
 
 struct spawn {
-	char *path;	     /* owned by whoever filled it: the executable */
-	bool  changes_user;  /* only root can */
+	char *path; /* owned by whoever filled it: the executable */
+	bool changes_user; /* only root can */
 	uid_t uid;
 	gid_t gid;
-	bool  keeps_net_raw; /* CAP_NET_RAW; nothing else is ever kept */
-	unsigned int files;  /* descriptors it needs; 0: as inherited */
+	bool keeps_net_raw; /* CAP_NET_RAW; nothing else is ever kept */
+	unsigned int files; /* descriptors it needs; 0: as inherited */
 };
 
 /* spawn_has_capability says whether this process may use CAP_... now. */
-bool	spawn_has_capability(int capability);
+bool spawn_has_capability(int capability);
 
 /*
  * spawn starts the program with a control channel (ipc_pair) as descriptor
@@ -32,6 +33,6 @@ bool	spawn_has_capability(int capability);
  * with errno set.  What fails after the fork is logged, and ends the child
  * with SPAWN_EXIT_FAILED.
  */
-pid_t	spawn(const struct spawn *, int *control);
+pid_t spawn(const struct spawn *, int *control);
 
 #endif

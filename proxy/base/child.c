@@ -22,12 +22,12 @@
 #include "proxy/process_message.h"
 
 struct child {
-	struct ipc_channel *control;		/* owned */
-	const struct child_handlers *handlers;	/* borrowed */
-	void *arg;				/* borrowed */
+	struct ipc_channel *control; /* owned */
+	const struct child_handlers *handlers; /* borrowed */
+	void *arg; /* borrowed */
 	bool has_config;
 	bool is_draining;
-	struct event *status_pause;		/* owned */
+	struct event *status_pause; /* owned */
 	uint32_t sessions;
 	uint32_t sessions_told;
 };
@@ -51,8 +51,8 @@ on_config(void *arg, struct ipc_channel *control, struct ipc_reader *reader)
 
 /* The three messages that do nothing but hand over a descriptor. */
 static int
-take_fd(struct child *child, struct ipc_reader *reader,
-    int (*handler)(void *, int))
+take_fd(
+    struct child *child, struct ipc_reader *reader, int (*handler)(void *, int))
 {
 	int fd = ipc_get_fd(reader);
 
@@ -126,13 +126,13 @@ on_ping(void *arg, struct ipc_channel *control, struct ipc_reader *reader)
 }
 
 static const struct ipc_row rows[] = {
-	{ PROCESS_CONFIG, false, "CONFIG", on_config },
-	{ PROCESS_LISTENER, false, "LISTENER", on_listener },
-	{ PROCESS_POLICY, false, "POLICY", on_policy },
-	{ PROCESS_RELAY, false, "RELAY", on_relay },
-	{ PROCESS_PING, false, "PING", on_ping },
-	{ PROCESS_DRAIN, false, "DRAIN", on_drain },
-	{ 0, false, NULL, NULL },
+    {PROCESS_CONFIG, false, "CONFIG", on_config},
+    {PROCESS_LISTENER, false, "LISTENER", on_listener},
+    {PROCESS_POLICY, false, "POLICY", on_policy},
+    {PROCESS_RELAY, false, "RELAY", on_relay},
+    {PROCESS_PING, false, "PING", on_ping},
+    {PROCESS_DRAIN, false, "DRAIN", on_drain},
+    {0, false, NULL, NULL},
 };
 
 /* Without a parent nobody would restart, reload or stop this process. */
@@ -148,7 +148,7 @@ on_closed(void *arg, struct ipc_channel *control, const char *why)
 static void
 tell_status(struct child *child)
 {
-	static const struct timeval pause = { .tv_sec = 1 };
+	static const struct timeval pause = {.tv_sec = 1};
 	struct ipc_message message;
 
 	ipc_compose(&message, PROCESS_STATUS, 0);
@@ -188,8 +188,8 @@ child_start(struct event_base *base, const char *program,
 		fatal("control channel");
 	child->handlers = handlers;
 	child->arg = arg;
-	child->control = ipc_channel_new(base, PROCESS_CONTROL_FD, "parent",
-	    rows, on_closed, child);
+	child->control = ipc_channel_new(
+	    base, PROCESS_CONTROL_FD, "parent", rows, on_closed, child);
 	child->status_pause = evtimer_new(base, on_status_pause, child);
 	if (child->control == NULL || child->status_pause == NULL)
 		fatal("control channel");

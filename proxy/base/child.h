@@ -21,13 +21,13 @@ struct event_base;
  */
 struct child_handlers {
 	/* fd is borrowed: the configuration, for config_from_fd. */
-	int  (*config)(void *arg, uint32_t generation, int fd);
+	int (*config)(void *arg, uint32_t generation, int fd);
 	/* fd is the handler's own from now on: a socket to accept on. */
-	int  (*listener)(void *arg, int fd);
+	int (*listener)(void *arg, int fd);
 	/* fd likewise: a relay's channel to the policy process. */
-	int  (*policy)(void *arg, int fd);
+	int (*policy)(void *arg, int fd);
 	/* fd likewise: the policy process's channel to a relay. */
-	int  (*relay)(void *arg, int fd);
+	int (*relay)(void *arg, int fd);
 	/* is_now: end at once; else finish what is in flight first. */
 	void (*drain)(void *arg, bool is_now);
 };
@@ -39,18 +39,18 @@ struct child_handlers {
  * the process where it was not started by `postern run`.
  */
 struct child *child_start(struct event_base *, const char *program,
-	    const struct child_handlers *, void *arg);
+    const struct child_handlers *, void *arg);
 
 /* child_ready tells the parent, once, that it serves. */
-void	child_ready(struct child *);
+void child_ready(struct child *);
 
 /*
  * child_status tells the parent how many sessions are open.  To be called at
  * each change; no more than one message a second comes of it.
  */
-void	child_status(struct child *, uint32_t sessions);
+void child_status(struct child *, uint32_t sessions);
 
 /* child_drained tells the parent that nothing is left, and exits 0. */
-void	child_drained(struct child *) __attribute__((noreturn));
+void child_drained(struct child *) __attribute__((noreturn));
 
 #endif

@@ -11,14 +11,14 @@
 #include <stdint.h>
 
 /* Milliseconds since some point in the past; never goes back. */
-int64_t	clock_monotonic_ms(void);
+int64_t clock_monotonic_ms(void);
 /* Seconds since 1970. */
-int64_t	clock_wall(void);
+int64_t clock_wall(void);
 
 /*
  * For tests: from now on both clocks stand at these values.  Negative values
  * give the real clocks back.
  */
-void	clock_fake(int64_t monotonic_ms, int64_t wall);
+void clock_fake(int64_t monotonic_ms, int64_t wall);
 
 #endif

@@ -23,9 +23,9 @@
 #define LOG_LINE_MAX 4096 /* bytes of one line; what is longer is cut */
 
 enum log_to {
-	LOG_TO_AUTO,	/* stderr; with <N> prefixes where it is the journal */
+	LOG_TO_AUTO, /* stderr; with <N> prefixes where it is the journal */
 	LOG_TO_STDERR,
-	LOG_TO_SYSLOG,	/* syslog(3), facility mail */
+	LOG_TO_SYSLOG, /* syslog(3), facility mail */
 };
 
 enum log_format {
@@ -40,27 +40,25 @@ enum log_format {
  * May be called again to change any of them.  Never fails: where the
  * destination cannot be opened, lines go to stderr.
  */
-void	log_init(const char *program, enum log_to, enum log_format);
-void	log_set_verbose(bool);
-bool	log_is_verbose(void);
+void log_init(const char *program, enum log_to, enum log_format);
+void log_set_verbose(bool);
+bool log_is_verbose(void);
 
 /*
  * One message a line, printf-style; no newline at the end.  log_warn adds
  * ": " and the text of errno.  errno is preserved by all of them.
  */
-void	log_debug(const char *, ...) __attribute__((format(printf, 1, 2)));
-void	log_info(const char *, ...) __attribute__((format(printf, 1, 2)));
-void	log_warnx(const char *, ...) __attribute__((format(printf, 1, 2)));
-void	log_warn(const char *, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *, ...) __attribute__((format(printf, 1, 2)));
+void log_warnx(const char *, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *, ...) __attribute__((format(printf, 1, 2)));
 
 /*
  * fatal and fatalx log and exit(1).  For broken invariants and for a start
  * that cannot go on; nothing that a peer sends may lead here.
  */
-void	fatal(const char *, ...)
-	    __attribute__((format(printf, 1, 2), noreturn));
-void	fatalx(const char *, ...)
-	    __attribute__((format(printf, 1, 2), noreturn));
+void fatal(const char *, ...) __attribute__((format(printf, 1, 2), noreturn));
+void fatalx(const char *, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /*
  * A record: begun with the name of what it records ("session", "verdict"),
@@ -69,18 +67,17 @@ void	fatalx(const char *, ...)
  * the line then ends in truncated=yes.  A NULL or empty value is left out too.
  */
 struct log_record {
-	char	text[LOG_LINE_MAX]; /* private */
-	size_t	len;
-	bool	is_truncated;
+	char text[LOG_LINE_MAX]; /* private */
+	size_t len;
+	bool is_truncated;
 	enum log_format format;
 };
 
-void	log_record_begin(struct log_record *, const char *what);
-void	log_record_str(struct log_record *, const char *key, const char *);
-void	log_record_mem(struct log_record *, const char *key, const void *,
-	    size_t);
-void	log_record_num(struct log_record *, const char *key, uint64_t);
-void	log_record_end(struct log_record *);
+void log_record_begin(struct log_record *, const char *what);
+void log_record_str(struct log_record *, const char *key, const char *);
+void log_record_mem(struct log_record *, const char *key, const void *, size_t);
+void log_record_num(struct log_record *, const char *key, uint64_t);
+void log_record_end(struct log_record *);
 
 /*
  * log_escape writes len bytes of data to out as printable ASCII, NUL-ended,

@@ -9,7 +9,7 @@
  */
 
 enum sandbox_kind {
-	SANDBOX_RELAY,	/* sockets, no files */
+	SANDBOX_RELAY, /* sockets, no files */
 	SANDBOX_POLICY, /* sockets, reads the listed files */
 };
 
@@ -24,7 +24,7 @@ enum sandbox_kind {
  * In a sanitizer build seccomp is left out and every file stays readable:
  * the sanitizers' runtime needs more than a jail may give.
  */
-int	sandbox_enter(enum sandbox_kind, const char *const *paths,
-	    const char **why);
+int
+sandbox_enter(enum sandbox_kind, const char *const *paths, const char **why);
 
 #endif

@@ -57,7 +57,7 @@ struct policy_client {
 	struct question_tree questions;
 	size_t question_count;
 	struct entry_tree entries;
-	TAILQ_HEAD(, entry) ages; /* oldest first */
+	TAILQ_HEAD(entry_list, entry) ages; /* oldest first */
 	size_t entry_count;
 };
 

@@ -59,7 +59,7 @@ struct tls_client {
 	SSL_CTX *ctx;
 	CRYPTO_BUFFER_POOL *pool; /* one copy of each certificate */
 	struct saved_tree tree;
-	TAILQ_HEAD(, saved) ages; /* oldest first */
+	TAILQ_HEAD(saved_list, saved) ages; /* oldest first */
 	size_t count;
 };
 

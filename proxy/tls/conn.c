@@ -413,7 +413,7 @@ handshake(struct conn *conn)
 			    errno == E2BIG
 				? "the server's certificate chain is too long"
 				: "the server sent no usable certificate "
-			          "chain");
+				  "chain");
 			return false;
 		}
 		conn->state = CONN_STATE_OPEN;
@@ -431,7 +431,7 @@ handshake(struct conn *conn)
 		fail_tls(conn, errno != 0 && result == -1
 				   ? strerror(errno)
 				   : "the server closed the connection during "
-		                     "the handshake");
+				     "the handshake");
 		return false;
 	default:
 		fail_tls(conn,

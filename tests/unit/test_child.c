@@ -21,7 +21,7 @@
 #include "proxy/process_message.h"
 
 #define PATIENCE_SECONDS 10
-#define HEARD_MAX	 16
+#define HEARD_MAX        16
 
 struct heard {
 	uint16_t type;
@@ -76,9 +76,9 @@ be_child(int fd)
 {
 	/* No policy, no relay: messages that this kind never gets. */
 	static const struct child_handlers handlers = {
-		.config = on_config,
-		.listener = on_listener,
-		.drain = on_drain,
+	    .config = on_config,
+	    .listener = on_listener,
+	    .drain = on_drain,
 	};
 	struct event_base *base = event_base_new();
 
@@ -100,8 +100,8 @@ on_message(void *arg, struct ipc_channel *control, struct ipc_reader *reader)
 	(void)control;
 	heard->type = reader->type;
 	heard->id = reader->id;
-	heard->number = reader->type == PROCESS_STATUS ? ipc_get_u32(reader) :
-							 0;
+	heard->number = reader->type == PROCESS_STATUS ? ipc_get_u32(reader)
+	                                               : 0;
 	if (world->heard_count == world->heard_wanted)
 		event_base_loopbreak(world->base);
 	return ipc_end(reader);
@@ -118,11 +118,11 @@ on_closed(void *arg, struct ipc_channel *control, const char *why)
 }
 
 static const struct ipc_row rows[] = {
-	{ PROCESS_READY, false, "READY", on_message },
-	{ PROCESS_PONG, false, "PONG", on_message },
-	{ PROCESS_STATUS, false, "STATUS", on_message },
-	{ PROCESS_DRAINED, false, "DRAINED", on_message },
-	{ 0, false, NULL, NULL },
+    {PROCESS_READY, false, "READY", on_message},
+    {PROCESS_PONG, false, "PONG", on_message},
+    {PROCESS_STATUS, false, "STATUS", on_message},
+    {PROCESS_DRAINED, false, "DRAINED", on_message},
+    {0, false, NULL, NULL},
 };
 
 static int
@@ -138,8 +138,8 @@ setup(void **state)
 		be_child(fds[1]);
 	close(fds[1]);
 	world->base = event_base_new();
-	world->control = ipc_channel_new(world->base, fds[0], "child", rows,
-	    on_closed, world);
+	world->control = ipc_channel_new(
+	    world->base, fds[0], "child", rows, on_closed, world);
 	return world->control == NULL ? -1 : 0;
 }
 
@@ -183,7 +183,7 @@ say(struct world *world, uint16_t type, uint32_t id)
 static void
 await(struct world *world, size_t count)
 {
-	struct timeval patience = { .tv_sec = PATIENCE_SECONDS };
+	struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
 
 	world->heard_wanted = count;
 	event_base_loopexit(world->base, &patience);
@@ -290,12 +290,12 @@ main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_ready_ping_drain),
-		TEST(test_status_is_sparse),
-		TEST(test_parent_gone),
-		TEST(test_listener_before_config),
-		TEST(test_message_of_another_kind),
-		TEST(test_unusable_config),
+	    TEST(test_ready_ping_drain),
+	    TEST(test_status_is_sparse),
+	    TEST(test_parent_gone),
+	    TEST(test_listener_before_config),
+	    TEST(test_message_of_another_kind),
+	    TEST(test_unusable_config),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

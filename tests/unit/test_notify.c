@@ -21,7 +21,7 @@
 #include "proxy/notify.h"
 
 struct manager {
-	int  fd;
+	int fd;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct notify notify;
 };
@@ -30,7 +30,7 @@ struct manager {
 static void
 manager_listen(struct manager *manager, const char *address)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	size_t len = strlen(address);
 
 	memcpy(sun.sun_path, address, len);
@@ -40,8 +40,10 @@ manager_listen(struct manager *manager, const char *address)
 		len++;
 	manager->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	assert_int_not_equal(manager->fd, -1);
-	assert_int_equal(bind(manager->fd, (struct sockaddr *)&sun,
-	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)), 0);
+	assert_int_equal(
+	    bind(manager->fd, (struct sockaddr *)&sun,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)),
+	    0);
 	setenv("NOTIFY_SOCKET", address, 1);
 	notify_open(&manager->notify);
 }
@@ -96,12 +98,13 @@ test_messages(void **state)
 	notify_watchdog(&manager->notify);
 	assert_string_equal(next(manager), "WATCHDOG=1\n");
 	notify_stopping(&manager->notify, 70);
-	assert_string_equal(next(manager),
-	    "STOPPING=1\nEXTEND_TIMEOUT_USEC=70000000\n");
+	assert_string_equal(
+	    next(manager), "STOPPING=1\nEXTEND_TIMEOUT_USEC=70000000\n");
 	notify_reloading(&manager->notify);
 	text = next(manager);
-	assert_int_equal(sscanf(text, "RELOADING=1\nMONOTONIC_USEC=%llu\n%n",
-	    &usec, &end), 1);
+	assert_int_equal(
+	    sscanf(text, "RELOADING=1\nMONOTONIC_USEC=%llu\n%n", &usec, &end),
+	    1);
 	assert_true(usec > 0);
 	assert_int_equal(end, strlen(text));
 }
@@ -198,7 +201,7 @@ static void
 test_address_is_judged(void **state)
 {
 	char too_long[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
-	const char *const bad[] = { "socket", "vsock:2:1", "", too_long };
+	const char *const bad[] = {"socket", "vsock:2:1", "", too_long};
 	struct notify notify;
 
 	(void)state;
@@ -215,16 +218,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_messages, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(test_status_is_one_line, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(test_status_is_bounded, setup,
-		    teardown),
-		cmocka_unit_test(test_abstract_address),
-		cmocka_unit_test(test_environment_is_taken),
-		cmocka_unit_test(test_watchdog),
-		cmocka_unit_test(test_address_is_judged),
+	    cmocka_unit_test_setup_teardown(test_messages, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_status_is_one_line, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_status_is_bounded, setup, teardown),
+	    cmocka_unit_test(test_abstract_address),
+	    cmocka_unit_test(test_environment_is_taken),
+	    cmocka_unit_test(test_watchdog),
+	    cmocka_unit_test(test_address_is_judged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

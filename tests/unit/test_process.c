@@ -30,7 +30,7 @@
 #include "proxy/spawn.h"
 
 #define PATIENCE_SECONDS 10
-#define FILES_WANTED	 100
+#define FILES_WANTED     100
 
 /* What the child finds wrong with the way it was started. */
 enum complaint {
@@ -101,8 +101,8 @@ static int
 be_child(const char *name)
 {
 	static const struct child_handlers handlers = {
-		.config = on_config,
-		.drain = on_drain,
+	    .config = on_config,
+	    .drain = on_drain,
 	};
 	uint32_t complaints = look_around();
 	struct event_base *base;
@@ -196,9 +196,9 @@ static int
 setup(void **state)
 {
 	static const struct process_hooks hooks = {
-		.started = on_started,
-		.ready = on_ready,
-		.ended = on_ended,
+	    .started = on_started,
+	    .ready = on_ready,
+	    .ended = on_ended,
 	};
 	struct world *world;
 
@@ -211,8 +211,8 @@ setup(void **state)
 	world->base = event_base_new();
 	world->chld = evsignal_new(world->base, SIGCHLD, on_child, world);
 	evsignal_add(world->chld, NULL);
-	world->process = process_new(world->base, "child 1", &world->spawn,
-	    &hooks, world);
+	world->process = process_new(
+	    world->base, "child 1", &world->spawn, &hooks, world);
 	return world->process == NULL ? -1 : 0;
 }
 
@@ -220,7 +220,7 @@ setup(void **state)
 static void
 await(struct world *world)
 {
-	struct timeval patience = { .tv_sec = PATIENCE_SECONDS };
+	struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
 
 	event_base_loopexit(world->base, &patience);
 	event_base_dispatch(world->base);
@@ -252,8 +252,8 @@ start(struct world *world, const char *name)
 {
 	char own[256] = "";
 
-	assert_int_not_equal(readlink("/proc/self/exe", own,
-	    sizeof(own) - 1), -1);
+	assert_int_not_equal(
+	    readlink("/proc/self/exe", own, sizeof(own) - 1), -1);
 	snprintf(world->path, sizeof(world->path), "%s/%s", world->dir, name);
 	assert_int_equal(symlink(own, world->path), 0);
 	process_start(world->process);
@@ -264,8 +264,8 @@ static void
 test_backoff(void **state)
 {
 	int64_t wait = 0;
-	static const int64_t waits[] = { 1000, 2000, 4000, 8000, 16000, 30000,
-		30000 };
+	static const int64_t waits[] = {
+	    1000, 2000, 4000, 8000, 16000, 30000, 30000};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
@@ -299,7 +299,7 @@ test_a_whole_life(void **state)
 static void
 turn(struct world *world)
 {
-	struct timeval wait = { .tv_usec = 200000 };
+	struct timeval wait = {.tv_usec = 200000};
 
 	event_base_loopexit(world->base, &wait);
 	event_base_dispatch(world->base);
@@ -408,7 +408,7 @@ static void
 test_kill_cancels_the_restart(void **state)
 {
 	struct world *world = *state;
-	struct timeval wait = { .tv_usec = 1500000 };
+	struct timeval wait = {.tv_usec = 1500000};
 
 	expect_restart(world, "fails");
 	process_kill(world->process);
@@ -422,17 +422,17 @@ main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_backoff),
-		TEST(test_a_whole_life),
-		TEST(test_answered_pings),
-		TEST(test_stuck_is_killed_and_restarted),
-		TEST(test_second_ready_is_fatal_to_it),
-		TEST(test_drained_unasked_is_fatal_to_it),
-		TEST(test_failure_is_restarted_after_a_while),
-		TEST(test_missing_program),
-		TEST(test_refused_start),
-		TEST(test_drain_has_a_limit),
-		TEST(test_kill_cancels_the_restart),
+	    cmocka_unit_test(test_backoff),
+	    TEST(test_a_whole_life),
+	    TEST(test_answered_pings),
+	    TEST(test_stuck_is_killed_and_restarted),
+	    TEST(test_second_ready_is_fatal_to_it),
+	    TEST(test_drained_unasked_is_fatal_to_it),
+	    TEST(test_failure_is_restarted_after_a_while),
+	    TEST(test_missing_program),
+	    TEST(test_refused_start),
+	    TEST(test_drain_has_a_limit),
+	    TEST(test_kill_cancels_the_restart),
 	};
 	const char *name = basename(argv[0]);
 
