@@ -34,18 +34,18 @@ int
 cmd_run(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		OPTIONS_COMMON,
-		{ "foreground", no_argument, NULL, 'f' },
-		{ "no-rules", no_argument, NULL, OPTION_NO_RULES },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	    OPTIONS_COMMON,
+	    {"foreground", no_argument, NULL, 'f'},
+	    {"no-rules", no_argument, NULL, OPTION_NO_RULES},
+	    {"help", no_argument, NULL, 'h'},
+	    {NULL, 0, NULL, 0},
 	};
-	struct options options = { 0 };
-	struct parent_options parent = { .options = &options };
+	struct options options = {0};
+	struct parent_options parent = {.options = &options};
 	int ch;
 
-	while ((ch = getopt_long(argc, argv, OPTIONS_SHORT "fh", longs,
-		    NULL)) != -1) {
+	while ((ch = getopt_long(
+		    argc, argv, OPTIONS_SHORT "fh", longs, NULL)) != -1) {
 		switch (options_common(&options, ch, optarg)) {
 		case OPTIONS_TAKEN:
 			continue;

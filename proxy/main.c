@@ -15,11 +15,11 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *help;
 } commands[] = {
-	{ "run", cmd_run, "guard the road until told to stop" },
-	{ "check", cmd_check, "read the configuration and say what is wrong" },
-	{ "rules", cmd_rules, "show, apply or remove the packet rules" },
-	{ "verify", cmd_verify, "judge a certificate chain from a file" },
-	{ "version", cmd_version, "say which version this is" },
+    {"run", cmd_run, "guard the road until told to stop"},
+    {"check", cmd_check, "read the configuration and say what is wrong"},
+    {"rules", cmd_rules, "show, apply or remove the packet rules"},
+    {"verify", cmd_verify, "judge a certificate chain from a file"},
+    {"version", cmd_version, "say which version this is"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -30,8 +30,9 @@ print_help(FILE *out)
 	fputs("usage: postern COMMAND [OPTION]...\n\n", out);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		fprintf(out, "  %-9s%s\n", commands[i].name, commands[i].help);
-	fputs("\n`postern COMMAND --help` tells a command's options; postern(8) "
-	      "and\npostern.conf(5) tell the rest.\n",
+	fputs(
+	    "\n`postern COMMAND --help` tells a command's options; postern(8) "
+	    "and\npostern.conf(5) tell the rest.\n",
 	    out);
 }
 
@@ -53,8 +54,9 @@ main(int argc, char **argv)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
 	}
-	fprintf(stderr, "postern: there is no command \"%s\"; see "
-			"`postern --help`\n",
+	fprintf(stderr,
+	    "postern: there is no command \"%s\"; see "
+	    "`postern --help`\n",
 	    argv[1]);
 	return CMD_USAGE;
 }

@@ -32,8 +32,7 @@ take_environment(const char *name)
 	const char *value = getenv(name);
 	char *copy = NULL;
 
-	if (value != NULL && value[0] != '\0' &&
-	    (copy = strdup(value)) == NULL)
+	if (value != NULL && value[0] != '\0' && (copy = strdup(value)) == NULL)
 		fatal("environment");
 	unsetenv(name);
 	return copy;
@@ -63,15 +62,15 @@ set_address(struct notify *notify, const char *text)
 static int
 open_socket(struct notify *notify, const char *text)
 {
-	struct timeval timeout = { .tv_sec = SEND_TIMEOUT_SEC };
+	struct timeval timeout = {.tv_sec = SEND_TIMEOUT_SEC};
 	int fd;
 
 	if (set_address(notify, text) == -1)
 		return -1;
 	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
 		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout,
-		sizeof(timeout)) == -1) {
+	if (setsockopt(
+		fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) == -1) {
 		close(fd);
 		return -1;
 	}
@@ -180,8 +179,8 @@ notify_status(const struct notify *notify, const char *format, ...)
 
 	strlcpy(text, key, sizeof(text));
 	va_start(ap, format);
-	vsnprintf(text + sizeof(key) - 1, sizeof(text) - sizeof(key), format,
-	    ap);
+	vsnprintf(
+	    text + sizeof(key) - 1, sizeof(text) - sizeof(key), format, ap);
 	va_end(ap);
 	/* A newline would begin another assignment. */
 	for (char *p = text; *p != '\0'; p++) {

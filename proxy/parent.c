@@ -23,8 +23,8 @@
 #include "proxy/process.h"
 
 #define PING_SECONDS   10 /* where the service manager asks for nothing */
-#define WATCHDOG_PARTS 4  /* pings in the time that it gives */
-#define HURRY_SECONDS  2  /* for a child to end after a second SIGTERM */
+#define WATCHDOG_PARTS 4 /* pings in the time that it gives */
+#define HURRY_SECONDS  2 /* for a child to end after a second SIGTERM */
 
 void
 parent_begin_log(const struct config *config)
@@ -90,9 +90,9 @@ on_stop(evutil_socket_t fd, short what, void *arg)
 {
 	struct parent *parent = arg;
 	bool is_again = parent->phase == PHASE_STOPPING;
-	uint32_t seconds = is_again ?
-	    HURRY_SECONDS :
-	    parent->now.config->timeouts.drain + GRACE_SECONDS;
+	uint32_t seconds = is_again ? HURRY_SECONDS
+	                            : parent->now.config->timeouts.drain +
+	                                  GRACE_SECONDS;
 
 	(void)fd;
 	(void)what;
@@ -179,8 +179,8 @@ watch(struct parent *parent, int signo, short what, event_callback_fn callback,
 {
 	struct event *event;
 
-	event = event_new(parent->base, signo, what | EV_PERSIST, callback,
-	    parent);
+	event = event_new(
+	    parent->base, signo, what | EV_PERSIST, callback, parent);
 	if (event == NULL || event_add(event, interval) == -1)
 		fatalx("no event");
 	parent->events[parent->event_count++] = event;
@@ -189,7 +189,7 @@ watch(struct parent *parent, int signo, short what, event_callback_fn callback,
 static void
 watch_all(struct parent *parent)
 {
-	struct timeval interval = { .tv_sec = PING_SECONDS };
+	struct timeval interval = {.tv_sec = PING_SECONDS};
 	uint64_t usec = parent->notify.watchdog_usec / WATCHDOG_PARTS;
 
 	if (usec != 0) {
@@ -273,9 +273,9 @@ int
 parent_run(const struct parent_options *options)
 {
 	struct parent parent = {
-		.options = options,
-		.now.fd = -1,
-		.next.fd = -1,
+	    .options = options,
+	    .now.fd = -1,
+	    .next.fd = -1,
 	};
 	enum cmd_exit code;
 

@@ -151,6 +151,7 @@ on_ready(void *arg, struct process *process)
 	}
 	if (parent->phase == PHASE_STARTING && all_serve(parent)) {
 		parent->phase = PHASE_RUNNING;
+		log_info("ready");
 		notify_ready(&parent->notify);
 		if (parent->wants_reload)
 			parent_reload(parent);

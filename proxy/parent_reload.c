@@ -60,7 +60,7 @@ parent_change_over(struct parent *parent)
 	parent->policy = next;
 	generation_clear(&parent->now);
 	parent->now = parent->next;
-	parent->next = (struct generation) { .fd = -1 };
+	parent->next = (struct generation){.fd = -1};
 	parent->plan.relay.files = plan_relay_files(parent->now.config);
 	parent_begin_log(parent->now.config);
 	parent_send_settings(parent);
@@ -94,8 +94,8 @@ on_reload_limit(evutil_socket_t fd, short what, void *arg)
 void
 parent_init_reload(struct parent *parent)
 {
-	parent->reload_limit = evtimer_new(parent->base, on_reload_limit,
-	    parent);
+	parent->reload_limit = evtimer_new(
+	    parent->base, on_reload_limit, parent);
 	if (parent->reload_limit == NULL)
 		fatalx("no timer");
 }
@@ -111,7 +111,7 @@ parent_clear_reload(struct parent *parent)
 void
 parent_reload(struct parent *parent)
 {
-	static const struct timeval limit = { .tv_sec = RELOAD_SECONDS };
+	static const struct timeval limit = {.tv_sec = RELOAD_SECONDS};
 	char error[CONFIG_ERROR_MAX];
 
 	if (parent->phase != PHASE_RUNNING || parent->next_policy != NULL ||

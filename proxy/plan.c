@@ -50,8 +50,8 @@ find_program(const char *name, char error[PLAN_ERROR_MAX])
 }
 
 static int
-set_user(struct plan *plan, const struct config *config,
-    char error[PLAN_ERROR_MAX])
+set_user(
+    struct plan *plan, const struct config *config, char error[PLAN_ERROR_MAX])
 {
 	const struct passwd *user;
 
@@ -75,18 +75,18 @@ set_user(struct plan *plan, const struct config *config,
 }
 
 static int
-set_net_raw(struct plan *plan, const struct config *config,
-    char error[PLAN_ERROR_MAX])
+set_net_raw(
+    struct plan *plan, const struct config *config, char error[PLAN_ERROR_MAX])
 {
 	const char *why;
 
 	if (config->mode == CONFIG_GATEWAY)
-		why = config->keep_source_address ? "keep_source_address" :
-						    NULL;
+		why = config->keep_source_address ? "keep_source_address"
+		                                  : NULL;
 	else
-		why = config->own_connections == CONFIG_OWN_MARK ?
-		    "own_connections = mark" :
-		    NULL;
+		why = config->own_connections == CONFIG_OWN_MARK
+		          ? "own_connections = mark"
+		          : NULL;
 	if (why != NULL && !spawn_has_capability(CAP_NET_RAW)) {
 		snprintf(error, PLAN_ERROR_MAX, "%s needs CAP_NET_RAW", why);
 		return -1;
@@ -103,9 +103,9 @@ count_relays(const struct config *config)
 	size_t count = config->workers;
 
 	if (count == 0)
-		count = sched_getaffinity(0, sizeof(set), &set) == 0 ?
-		    (size_t)CPU_COUNT(&set) :
-		    1;
+		count = sched_getaffinity(0, sizeof(set), &set) == 0
+		            ? (size_t)CPU_COUNT(&set)
+		            : 1;
 	return count > CONFIG_WORKERS_MAX ? CONFIG_WORKERS_MAX : count;
 }
 
@@ -123,8 +123,8 @@ plan_make(struct plan *plan, const struct config *config, bool without_rules,
 	plan->relay_count = count_relays(config);
 	plan->relay.files = plan_relay_files(config);
 	if ((plan->relay.path = find_program("postern-relay", error)) == NULL ||
-	    (plan->policy.path =
-		    find_program("postern-policy", error)) == NULL ||
+	    (plan->policy.path = find_program("postern-policy", error)) ==
+		NULL ||
 	    set_user(plan, config, error) == -1 ||
 	    set_net_raw(plan, config, error) == -1) {
 		plan_clear(plan);
@@ -157,10 +157,10 @@ note_fixed(const char *key, bool is_same)
 		    key);
 }
 
-#define KEEP(field)                                                 \
-	do {                                                        \
-		note_fixed(#field, now->field == next->field);      \
-		next->field = now->field;                           \
+#define KEEP(field)                                                            \
+	do {                                                                   \
+		note_fixed(#field, now->field == next->field);                 \
+		next->field = now->field;                                      \
 	} while (0)
 
 void

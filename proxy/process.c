@@ -26,21 +26,21 @@
 
 struct process {
 	char name[PROCESS_NAME_MAX];
-	struct event_base *base;	   /* borrowed */
-	const struct spawn *spawn;	   /* borrowed */
+	struct event_base *base; /* borrowed */
+	const struct spawn *spawn; /* borrowed */
 	const struct process_hooks *hooks; /* borrowed */
-	void *arg;			   /* borrowed */
+	void *arg; /* borrowed */
 	enum process_state state;
-	bool is_wanted;			   /* to be restarted when it ends */
-	pid_t pid;			   /* 0: down */
-	struct ipc_channel *control;	   /* owned; NULL: none */
-	struct event *timer;		   /* owned: restart, or the last wait */
+	bool is_wanted; /* to be restarted when it ends */
+	pid_t pid; /* 0: down */
+	struct ipc_channel *control; /* owned; NULL: none */
+	struct event *timer; /* owned: restart, or the last wait */
 	int64_t started_ms;
 	int64_t backoff_ms;
 	uint32_t ping_id;
 	bool is_ping_open;
 	uint32_t sessions;
-	char why[128];			   /* why it was killed; "": it was not */
+	char why[128]; /* why it was killed; "": it was not */
 };
 
 static void kill_child(struct process *, const char *why);
@@ -99,11 +99,11 @@ on_drained(void *arg, struct ipc_channel *control, struct ipc_reader *reader)
 }
 
 static const struct ipc_row rows[] = {
-	{ PROCESS_READY, true, "READY", on_ready },
-	{ PROCESS_PONG, false, "PONG", on_pong },
-	{ PROCESS_DRAINED, true, "DRAINED", on_drained },
-	{ PROCESS_STATUS, false, "STATUS", on_status },
-	{ 0, false, NULL, NULL },
+    {PROCESS_READY, true, "READY", on_ready},
+    {PROCESS_PONG, false, "PONG", on_pong},
+    {PROCESS_DRAINED, true, "DRAINED", on_drained},
+    {PROCESS_STATUS, false, "STATUS", on_status},
+    {0, false, NULL, NULL},
 };
 
 /*
@@ -142,8 +142,8 @@ static void
 set_timer(struct process *process, int64_t ms)
 {
 	struct timeval wait = {
-		.tv_sec = ms / 1000,
-		.tv_usec = ms % 1000 * 1000,
+	    .tv_sec = ms / 1000,
+	    .tv_usec = ms % 1000 * 1000,
 	};
 
 	if (evtimer_add(process->timer, &wait) == -1)
@@ -151,8 +151,8 @@ set_timer(struct process *process, int64_t ms)
 }
 
 struct process *
-process_new(struct event_base *base, const char *name,
-    const struct spawn *spec, const struct process_hooks *hooks, void *arg)
+process_new(struct event_base *base, const char *name, const struct spawn *spec,
+    const struct process_hooks *hooks, void *arg)
 {
 	struct process *process;
 
@@ -229,8 +229,8 @@ run(struct process *process)
 	process->started_ms = clock_monotonic_ms();
 	process->is_ping_open = false;
 	process->why[0] = '\0';
-	process->control = ipc_channel_new(process->base, fd, process->name,
-	    rows, on_closed, process);
+	process->control = ipc_channel_new(
+	    process->base, fd, process->name, rows, on_closed, process);
 	if (process->control == NULL)
 		close(fd);
 	return 0;
@@ -324,9 +324,9 @@ log_end(const struct process *process, pid_t pid, int status)
 			  "call that is not allowed to it",
 		    process->name, (int)pid);
 	else
-		log_warnx("%s[%d]: killed by signal %d (%s)%s%s",
-		    process->name, (int)pid, WTERMSIG(status),
-		    strsignal(WTERMSIG(status)), because, process->why);
+		log_warnx("%s[%d]: killed by signal %d (%s)%s%s", process->name,
+		    (int)pid, WTERMSIG(status), strsignal(WTERMSIG(status)),
+		    because, process->why);
 }
 
 bool
@@ -342,8 +342,8 @@ process_reap(struct process *process, pid_t pid, int status)
 	ipc_channel_free(process->control);
 	process->control = NULL;
 	if (process->is_wanted) {
-		restart_later(process,
-		    clock_monotonic_ms() - process->started_ms);
+		restart_later(
+		    process, clock_monotonic_ms() - process->started_ms);
 		log_info("%s: restart in %d s", process->name,
 		    (int)(process->backoff_ms / 1000));
 	}

@@ -37,18 +37,16 @@ static int
 capabilities_get(struct capabilities *caps)
 {
 	struct __user_cap_header_struct head = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
+	    .version = _LINUX_CAPABILITY_VERSION_3,
 	};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
 	if (syscall(SYS_capget, &head, data) == -1)
 		return -1;
-	caps->effective = data[0].effective |
-	    (uint64_t)data[1].effective << 32;
-	caps->permitted = data[0].permitted |
-	    (uint64_t)data[1].permitted << 32;
-	caps->inheritable = data[0].inheritable |
-	    (uint64_t)data[1].inheritable << 32;
+	caps->effective = data[0].effective | (uint64_t)data[1].effective << 32;
+	caps->permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
+	caps->inheritable = data[0].inheritable | (uint64_t)data[1].inheritable
+	                                              << 32;
 	return 0;
 }
 
@@ -56,19 +54,19 @@ static int
 capabilities_set(const struct capabilities *caps)
 {
 	struct __user_cap_header_struct head = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
+	    .version = _LINUX_CAPABILITY_VERSION_3,
 	};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
-		{
-		    .effective = (uint32_t)caps->effective,
-		    .permitted = (uint32_t)caps->permitted,
-		    .inheritable = (uint32_t)caps->inheritable,
-		},
-		{
-		    .effective = (uint32_t)(caps->effective >> 32),
-		    .permitted = (uint32_t)(caps->permitted >> 32),
-		    .inheritable = (uint32_t)(caps->inheritable >> 32),
-		},
+	    {
+		.effective = (uint32_t)caps->effective,
+		.permitted = (uint32_t)caps->permitted,
+		.inheritable = (uint32_t)caps->inheritable,
+	    },
+	    {
+		.effective = (uint32_t)(caps->effective >> 32),
+		.permitted = (uint32_t)(caps->permitted >> 32),
+		.inheritable = (uint32_t)(caps->inheritable >> 32),
+	    },
 	};
 
 	return syscall(SYS_capset, &head, data) == -1 ? -1 : 0;
@@ -80,7 +78,7 @@ spawn_has_capability(int capability)
 	struct capabilities caps;
 
 	return capabilities_get(&caps) == 0 &&
-	    (caps.effective >> capability & 1) != 0;
+	       (caps.effective >> capability & 1) != 0;
 }
 
 /* Without CAP_SETPCAP the set stays as it is: no_new_privs makes it moot. */
@@ -149,7 +147,7 @@ raise_files(unsigned int files)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (limit.rlim_max < files) {
-		struct rlimit more = { .rlim_cur = files, .rlim_max = files };
+		struct rlimit more = {.rlim_cur = files, .rlim_max = files};
 
 		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
 			return;
@@ -181,7 +179,7 @@ arrange_descriptors(int control)
 static void __attribute__((noreturn))
 run_child(const struct spawn *s, int control, pid_t parent)
 {
-	char *const argv[] = { s->path, NULL };
+	char *const argv[] = {s->path, NULL};
 	const char *what = "setsid";
 
 	/* Its own session: a terminal's ^C is the parent's to act on. */

@@ -52,6 +52,15 @@ hints_put(struct hints *hints, const struct address *address, const char *name)
 	strlcpy(hint->name, name, sizeof(hint->name));
 }
 
+void
+hints_drop(struct hints *hints, const struct address *address)
+{
+	struct hint *hint = &hints->table[place(address)];
+
+	if (address_equal(&hint->address, address))
+		hint->name[0] = '\0';
+}
+
 const char *
 hints_get(const struct hints *hints, const struct address *address)
 {

@@ -216,8 +216,7 @@ remember(struct policy_client *client, const struct subject *subject,
 		return;
 	entry->subject = *subject;
 	entry->known = known_ref(known);
-	entry->expires = clock_monotonic_ms() +
-	                 (int64_t)known->decision.ttl * 1000;
+	entry->expires = known->expires;
 	if ((old = RB_FIND(entry_tree, &client->entries, entry)) != NULL)
 		entry_drop(client, old);
 	if (client->entry_count >= POLICY_CACHE_MAX)
@@ -286,6 +285,9 @@ on_answer(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 	    ipc_end(reader) == -1)
 		goto out;
 	ret = 0;
+	/* A moment at least, so that who asks again gets to use it. */
+	known->expires = clock_monotonic_ms() +
+	                 ((int64_t)known->decision.ttl + 1) * 1000;
 	key.id = reader->id;
 	question = RB_FIND(question_tree, &client->questions, &key);
 	/* A question that was cancelled meanwhile is still answered. */
@@ -350,6 +352,8 @@ policy_client_attach(struct policy_client *client, int fd)
 	client->previous = client->channel;
 	client->channel = channel;
 	client->was_attached = 1;
+	/* What the one before still says is by rules that are no more. */
+	policy_client_forget(client);
 	release_previous(client);
 	return 0;
 }

@@ -23,6 +23,7 @@ struct question;
 /* A decision, counted: sessions hold it as long as a transaction needs it. */
 struct known {
 	size_t refs;
+	int64_t expires; /* monotonic ms: good until then */
 	struct decision decision;
 };
 struct known *known_ref(struct known *);

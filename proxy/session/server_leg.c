@@ -84,7 +84,7 @@ leg_fail(struct server_leg *leg, enum result_word word, const char *status,
 {
 	va_list ap;
 
-	if (leg->state == SERVER_FAILED)
+	if (leg->state == SERVER_FAILED || leg->options.handler == NULL)
 		return;
 	leg->fault.word = word;
 	strlcpy(leg->fault.status, status, sizeof(leg->fault.status));
@@ -340,6 +340,8 @@ on_reply(struct server_leg *leg, const struct reply *reply)
 		 * of step or an attack.
 		 */
 		tell(leg, SERVER_UNASKED, reply);
+		if (leg->options.handler == NULL)
+			return; /* the session has parted with it */
 		leg_fail(leg, RESULT_NONE, "4.2",
 		    reply->code == 421
 			? "the server ended the session: %d %s"

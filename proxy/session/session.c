@@ -59,6 +59,10 @@ client_patience(const struct session *session)
 
 	switch (session->state) {
 	case SESSION_READY:
+		/* While it waits for an answer, its silence is right. */
+		if (answers_owed(&session->answers) > 0)
+			return -1;
+		return (int64_t)timeouts->command * 1000;
 	case SESSION_AUTH_LINE:
 		return (int64_t)timeouts->command * 1000;
 	case SESSION_STREAM:
@@ -83,15 +87,23 @@ client_patience(const struct session *session)
 }
 
 void
+session_set_patience(struct session *session)
+{
+	conn_set_deadline(session->client, client_patience(session));
+}
+
+void
 session_goto(struct session *session, enum session_state state)
 {
-	if (session->state == SESSION_DEAD)
+	/* What has ended stays ended. */
+	if (session->state == SESSION_DEAD ||
+	    (session->state == SESSION_FINISH && state != SESSION_DEAD))
 		return;
 	log_debug("%s session %s -> %s", session->id,
 	    state_text(session->state), state_text(state));
 	session->state = state;
 	if (state != SESSION_FINISH && state != SESSION_DEAD)
-		conn_set_deadline(session->client, client_patience(session));
+		session_set_patience(session);
 }
 
 void
@@ -103,6 +115,8 @@ session_answer_raw(
 	if (answers_give(&session->answers, id, session->client, text, len) ==
 	    -1)
 		session_close(session, "the client does not read its answers");
+	else if (session->state == SESSION_READY)
+		session_set_patience(session);
 }
 
 static void __attribute__((format(printf, 5, 0)))
@@ -153,8 +167,10 @@ session_end(struct session *session, const char *why, int code,
 static void
 drop_servers(struct session *session)
 {
-	bool is_cut = session->state == SESSION_STREAM &&
-	              !session->is_discarding;
+	bool is_cut = (session->state == SESSION_STREAM &&
+			  !session->is_discarding) ||
+	              session->state == SESSION_DATA ||
+	              session->transaction.is_chunking;
 
 	server_leg_retire(session->server, is_cut);
 	server_leg_retire(session->other, false);
@@ -169,6 +185,8 @@ session_close(struct session *session, const char *why)
 	session->end = why;
 	drop_servers(session);
 	session_asking_clear(session);
+	policy_cancel(session->context->policy, session->question);
+	session->question = NULL;
 	session_goto(session, SESSION_FINISH);
 	conn_finish(session->client);
 }
@@ -211,6 +229,7 @@ session_free(void *arg)
 	conn_free(session->client);
 	settings_unref(session->settings);
 	free(session->hello);
+	free(session->next_hello);
 	free(session);
 }
 

@@ -24,7 +24,7 @@ struct settings;
 struct tls_client;
 struct verdict_cache;
 
-#define SESSION_REDIALS_MAX 8 /* of one session, for another SNI */
+#define TRANSACTION_REDIALS_MAX 8 /* for another SNI */
 #define SESSION_REFUSALS_MAX                                                   \
 	20 /* bad commands before the client is cut off                        \
 	    */

@@ -40,7 +40,8 @@ session_data(struct session *session)
 		    session, session->current, 503, "5.5.1", "DATA after BDAT");
 		return;
 	}
-	if (transaction->recipient_count == 0) {
+	if (transaction->recipient_count == 0 ||
+	    transaction->mail == MAIL_REFUSED) {
 		answer_no_recipients(session, session->current);
 		return;
 	}
@@ -52,7 +53,12 @@ session_data(struct session *session)
 void
 session_on_data_reply(struct session *session, const struct reply *reply)
 {
-	if (session->transaction.mail == MAIL_REFUSED && reply->code != 354)
+	if (session->transaction.mail == MAIL_REFUSED && reply->code == 354) {
+		session_end(session, "server out of step", 421, "4.5.0",
+		    "the server asks for a message whose sender it refused");
+		return;
+	}
+	if (session->transaction.mail == MAIL_REFUSED)
 		answer_no_recipients(session, session->current);
 	else
 		session_answer_raw(session, session->current,
@@ -79,6 +85,7 @@ session_bdat(struct session *session, const struct command *command)
 	int len;
 
 	session->is_discarding = transaction->recipient_count == 0 ||
+	                         transaction->mail == MAIL_REFUSED ||
 	                         (session->shown.capabilities &
 				     EHLO_CHUNKING) == 0;
 	stream_init_chunk(&session->stream, command->chunk_size);
@@ -145,6 +152,7 @@ void
 session_stream(struct session *session)
 {
 	struct conn *server = NULL;
+	enum stream_result result;
 	int64_t patience =
 	    (int64_t)session_config(session)->timeouts.data_block * 1000;
 
@@ -153,7 +161,11 @@ session_stream(struct session *session)
 			return;
 		server = server_leg_conn(session->server);
 	}
-	switch (stream_run(&session->stream, session->client, server)) {
+	result = stream_run(&session->stream, session->client, server);
+	/* Writing may have found the server gone, and ended the session. */
+	if (session->state != SESSION_STREAM)
+		return;
+	switch (result) {
 	case STREAM_STARVED:
 		conn_set_deadline(session->client, patience);
 		if (server != NULL)

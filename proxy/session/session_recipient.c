@@ -156,7 +156,8 @@ let_through(struct session *session)
 	}
 	record_verdict(
 	    session, &asking->verdict, session->server, asking->what);
-	if (asking->verdict.name[0] != '\0')
+	if (asking->verdict.name[0] != '\0' &&
+	    !asking->known->decision.has_address)
 		hints_put(session->context->hints, &session->server_address,
 		    asking->verdict.name);
 	session_goto(session, SESSION_READY);
@@ -197,7 +198,7 @@ redial(struct session *session)
 	const char *sni;
 
 	if (session->is_authenticated ||
-	    session->redials >= SESSION_REDIALS_MAX ||
+	    session->redials >= TRANSACTION_REDIALS_MAX ||
 	    (sni = next_sni(session)) == NULL)
 		return false;
 	session->redials++;
@@ -328,7 +329,9 @@ on_other_up(struct session *session)
 			refuse(session);
 		return;
 	}
-	if (!serves_all(session)) {
+	/* MAIL and all of them go out at once: no more than there is room. */
+	if (!serves_all(session) || session->transaction.accepted + 3 >
+					server_leg_room(session->other)) {
 		server_leg_retire(session->other, false);
 		session->other = NULL;
 		send_apart(session);
@@ -496,11 +499,16 @@ session_rcpt(struct session *session, const struct command *command,
 bool
 session_prove_rule(struct session *session)
 {
+	const struct decision *decision = &session->rule->decision;
 	struct verdict verdict;
+	struct far_end far;
 	char peer[ADDRESS_TEXT_MAX];
 
-	judge(session, &verdict, session->server, &session->rule->decision,
-	    session_peer(session, peer));
+	session_far_end(session, session->server, &far);
+	/* Said with 421, which is no bounce whatever on_refusal is. */
+	verdict_judge(&verdict, decision, session_peer(session, peer), &far,
+	    settings_store(session->settings, decision->trust), CONFIG_DEFER,
+	    session->context->verdicts, clock_wall());
 	session->is_proved_by_rule = verdict.passes && !verdict.is_exception;
 	if (verdict.passes)
 		return true;

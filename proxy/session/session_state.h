@@ -94,8 +94,11 @@ struct session {
 	uint32_t current; /* answer to EHLO, DATA, AUTH, QUIT, BDAT */
 
 	char *hello; /* owned: the client's name; NULL: not yet */
+	char *next_hello; /* owned: in an EHLO that is not yet answered */
+	bool next_is_helo;
 	bool is_helo;
 	bool is_up; /* the server has been shown to the client */
+	bool tried_bare; /* without SNI */
 	bool tried_greeting_name;
 	bool tried_clear;
 	char greeting_name[DECISION_NAME_MAX];
@@ -135,6 +138,8 @@ struct session {
 /* session.c */
 void session_goto(struct session *, enum session_state);
 void session_run(struct session *);
+/* Sets the client's deadline anew, by the state. */
+void session_set_patience(struct session *);
 /* A reply of our own to the command with this answer id. */
 void session_answer(struct session *, uint32_t id, int code, const char *status,
     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
@@ -156,6 +161,8 @@ const char *session_peer(const struct session *, char[ADDRESS_TEXT_MAX]);
 /* session_upstream.c */
 /* Asks by which rule the whole connection is judged, if any, and dials. */
 void session_begin(struct session *);
+/* Asks again for a rule that has had its time; true: wait for it. */
+bool session_refresh_rule(struct session *);
 /* Dials D into *leg; -1 with errno set. */
 int session_dial(struct session *, struct server_leg **leg, const char *sni,
     bool is_clear, bool allows_clear);
@@ -174,7 +181,10 @@ bool session_take_auth_line(struct session *);
 /* The server is up: the client may know. */
 void session_say_hello(struct session *);
 /* Answers EHLO or HELO from the server's reply, through the allow list. */
-void session_answer_hello(struct session *, uint32_t id, const struct reply *);
+void session_answer_hello(
+    struct session *, uint32_t id, const struct ehlo *, const struct reply *);
+/* The name that the client gave is now its own. */
+void session_take_hello(struct session *);
 void session_on_hello_refused(struct session *, const struct reply *);
 
 /* session_recipient.c */

@@ -76,10 +76,18 @@ try_another_way_up(struct session *session)
 		session->tls_fault = *fault;
 		session->has_tls_fault = true;
 	}
-	if (!session->tried_greeting_name &&
-	    session->greeting_name[0] != '\0' &&
-	    strcmp(session->greeting_name, server_leg_sni(session->server)) !=
-		0) {
+	if (!session->tried_bare && session->rule == NULL &&
+	    server_leg_sni(session->server)[0] != '\0') {
+		/* A hint that was no help. */
+		session->tried_bare = true;
+		hints_drop(session->context->hints, &session->server_address);
+		if (session_dial(session, &leg, NULL, false, allows_clear) ==
+		    -1)
+			return false;
+	} else if (!session->tried_greeting_name &&
+		   session->greeting_name[0] != '\0' &&
+		   strcmp(session->greeting_name,
+		       server_leg_sni(session->server)) != 0) {
 		session->tried_greeting_name = true;
 		if (session_dial(session, &leg, session->greeting_name, false,
 			allows_clear) == -1)
@@ -208,6 +216,7 @@ on_answered(
 {
 	struct transaction *transaction = &session->transaction;
 	struct recipient *recipient;
+	struct ehlo ehlo;
 	bool is_positive = reply->code / 100 == 2;
 	size_t i;
 
@@ -233,6 +242,8 @@ on_answered(
 			/* The server's word on MAIL, not its 503 to this. */
 			session_answer_raw(session, ref.id,
 			    transaction->refusal, transaction->refusal_len);
+			if (reply->code == 421)
+				session_close(session, "ended by the server");
 			return;
 		}
 		recipient->is_accepted = is_positive;
@@ -254,9 +265,12 @@ on_answered(
 		session_on_final_reply(session, reply);
 		return;
 	case REPLY_FOR_HELLO:
+		session_goto(session, SESSION_READY);
 		if (reply->code != 250)
-			break;
-		session_answer_hello(session, ref.id, reply);
+			break; /* and all stays as it was */
+		session_take_hello(session);
+		ehlo_parse(reply, &ehlo);
+		session_answer_hello(session, ref.id, &ehlo, reply);
 		return;
 	case REPLY_FOR_AUTH:
 		if (reply->code == 334)
@@ -378,6 +392,65 @@ on_server_rule(void *arg, struct known *known)
 	session->question = NULL;
 	take_rule(session, known);
 	session_run(session);
+}
+
+/*
+ * The answer to a rule that had its time: the far end is proved by it anew, or
+ * the session ends; a rule that is gone leaves each recipient to its domain.
+ */
+static void
+renew_rule(struct session *session, struct known *known)
+{
+	known_unref(session->rule);
+	session->rule = NULL;
+	session->is_proved_by_rule = false;
+	session_goto(session, SESSION_READY);
+	switch (known->decision.kind) {
+	case DECISION_NO_RULE:
+		return;
+	case DECISION_LEVEL:
+		session->rule = known_ref(known);
+		(void)session_prove_rule(session);
+		return;
+	case DECISION_TEMPORARY:
+	case DECISION_REFUSE:
+		session_end(session, "no decision", 421, "4.4.3", "%s",
+		    known->decision.text);
+		return;
+	}
+}
+
+static void
+on_renewed_rule(void *arg, struct known *known)
+{
+	struct session *session = arg;
+
+	session->question = NULL;
+	renew_rule(session, known);
+	session_run(session);
+}
+
+bool
+session_refresh_rule(struct session *session)
+{
+	struct known *known;
+
+	if (session->rule == NULL ||
+	    session->rule->expires > clock_monotonic_ms())
+		return false;
+	session_goto(session, SESSION_SERVER_RULE);
+	known = policy_ask_server(session->context->policy,
+	    &session->server_address, on_renewed_rule, session,
+	    &session->question);
+	if (known != NULL) {
+		renew_rule(session, known);
+		known_unref(known);
+		return session->state != SESSION_READY;
+	}
+	if (session->question == NULL)
+		session_end(
+		    session, "out of memory", 421, "4.3.0", "out of memory");
+	return true;
 }
 
 void

@@ -53,24 +53,31 @@ static void
 verb_hello(struct session *session, const struct command *command,
     const struct line *line)
 {
-	bool is_helo = command->verb == VERB_HELO;
-	char *name;
-
-	if ((name = strndup(command->name.text, command->name.len)) == NULL) {
-		ANSWER(session, 421, "4.3.0", "out of memory");
+	free(session->next_hello);
+	session->next_hello = strndup(command->name.text, command->name.len);
+	session->next_is_helo = command->verb == VERB_HELO;
+	if (session->next_hello == NULL) {
+		ANSWER(session, 451, "4.3.0", "out of memory");
 		return;
 	}
-	free(session->hello);
-	session->hello = name;
-	session->is_helo = is_helo;
-	transaction_clear(&session->transaction);
+	session_goto(session, SESSION_HELLO);
 	if (session->is_up) {
 		/* Again, inside the session that is up (RFC 5321 4.1.4). */
 		(void)pass_line(session, REPLY_FOR_HELLO, line);
 		return;
 	}
-	session_goto(session, SESSION_HELLO);
-	server_leg_hello(session->server, session->hello, is_helo);
+	session_take_hello(session);
+	server_leg_hello(session->server, session->hello, session->is_helo);
+}
+
+void
+session_take_hello(struct session *session)
+{
+	free(session->hello);
+	session->hello = session->next_hello;
+	session->next_hello = NULL;
+	session->is_helo = session->next_is_helo;
+	transaction_clear(&session->transaction);
 }
 
 /* RFC 5321 4.1.1.1: HELO is answered with the server's name alone. */
@@ -87,10 +94,9 @@ answer_helo(struct session *session, uint32_t id, const struct reply *reply)
 }
 
 void
-session_answer_hello(
-    struct session *session, uint32_t id, const struct reply *reply)
+session_answer_hello(struct session *session, uint32_t id,
+    const struct ehlo *ehlo, const struct reply *reply)
 {
-	struct ehlo ehlo;
 	struct buf out;
 	bool shows_auth = is_for_everyone(session) &&
 	                  session->rule->decision.allows_auth;
@@ -100,12 +106,11 @@ session_answer_hello(
 		answer_helo(session, id, reply);
 		return;
 	}
-	ehlo_parse(reply, &ehlo);
-	session->shown = ehlo;
+	session->shown = *ehlo;
 	if (!shows_auth)
 		session->shown.capabilities &= ~(uint32_t)EHLO_AUTH;
 	buf_init(&out, REPLY_BYTES_MAX);
-	if (ehlo_format(&ehlo, reply, shows_auth, &out) == -1)
+	if (ehlo_format(ehlo, reply, shows_auth, &out) == -1)
 		session_end(
 		    session, "out of memory", 421, "4.3.0", "out of memory");
 	else
@@ -119,8 +124,9 @@ session_say_hello(struct session *session)
 	session->is_up = true;
 	if (session->rule != NULL && !session_prove_rule(session))
 		return;
-	session_answer_hello(
-	    session, session->current, server_leg_ehlo_reply(session->server));
+	session_answer_hello(session, session->current,
+	    server_leg_ehlo(session->server),
+	    server_leg_ehlo_reply(session->server));
 	if (session->state == SESSION_HELLO)
 		session_goto(session, SESSION_READY);
 }
@@ -177,6 +183,7 @@ verb_mail(struct session *session, const struct command *command,
 		    (unsigned long long)limit);
 		return;
 	}
+	session->redials = 0;
 	if (transaction_begin(&session->transaction, (const char *)line->text,
 		line->used) == -1) {
 		ANSWER(session, 452, "4.3.1", "out of memory");
@@ -417,8 +424,9 @@ session_take_command(struct session *session)
 		(session->server != NULL &&
 		    server_leg_pending(session->server) > 0)))
 		return false;
-	conn_set_deadline(session->client,
-	    (int64_t)session_config(session)->timeouts.command * 1000);
+	if ((command.verb == VERB_MAIL || command.verb == VERB_RCPT) &&
+	    session_refresh_rule(session))
+		return false;
 	if (parsed == COMMAND_OK)
 		act(session, &command, &line);
 	else {
@@ -432,10 +440,10 @@ session_take_command(struct session *session)
 			    command.reason);
 		count_bad(session);
 	}
-	/* The line was borrowed until here; a session that ended has none. */
-	if (session->state == SESSION_FINISH)
-		return false;
+	/* The line was borrowed until here. */
 	conn_consume(session->client, line.used);
+	if (session->state == SESSION_READY)
+		session_set_patience(session);
 	return true;
 }
 

@@ -30,9 +30,10 @@
 #include "proxy/tls/client.h"
 #include "proxy/tls/error.h"
 
-#define READS_PER_EVENT 4 /* then other connections get their turn */
-#define RECORD_MAX      16384 /* bytes of one TLS record (RFC 8446 5.1) */
-#define RECORD_EXTRA    512 /* what a record costs at most beyond them */
+#define DISCARDS_PER_EVENT 16
+#define READS_PER_EVENT    4 /* then other connections get their turn */
+#define RECORD_MAX         16384 /* bytes of one TLS record (RFC 8446 5.1) */
+#define RECORD_EXTRA       512 /* what a record costs at most beyond them */
 
 enum conn_state {
 	CONN_STATE_CONNECTING,
@@ -53,6 +54,7 @@ struct conn {
 	bool wants_writable; /* the owner waits for the queue to go */
 	bool is_shut; /* our direction has ended */
 	int64_t deadline; /* monotonic ms; -1: none */
+	int64_t linger_end; /* monotonic ms */
 	int64_t armed; /* when the timer fires; -1: is not */
 	struct event_base *base;
 	void (*handler)(void *, struct conn *, enum conn_event);
@@ -523,12 +525,23 @@ read_some(struct conn *conn)
 static void
 discard_input(struct conn *conn)
 {
-	uint8_t waste[4096];
-	ssize_t n;
+	uint8_t waste[16384];
+	ssize_t n = 0;
+	int64_t now;
+	int i;
 
-	while ((n = recv(conn->fd, waste, sizeof(waste), 0)) > 0)
-		;
-	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+	for (i = 0; i < DISCARDS_PER_EVENT; i++) {
+		n = recv(conn->fd, waste, sizeof(waste), 0);
+		if (n <= 0)
+			break;
+	}
+	if (n > 0) {
+		/* It is still at it: it has yet to read what we said. */
+		now = clock_monotonic_ms();
+		conn->deadline = now + CONN_LINGER_MS < conn->linger_end
+		                     ? now + CONN_LINGER_MS
+		                     : conn->linger_end;
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		fail(conn, "closed");
 }
 
@@ -746,6 +759,7 @@ conn_finish(struct conn *conn)
 		return;
 	}
 	conn_set_deadline(conn, CONN_LINGER_MS);
+	conn->linger_end = clock_monotonic_ms() + CONN_LINGER_MAX_MS;
 	conn->state = CONN_STATE_FINISHING;
 	buf_clear(&conn->in);
 	update_reading(conn);
@@ -777,9 +791,11 @@ conn_input(const struct conn *conn, size_t *len)
 void
 conn_consume(struct conn *conn, size_t n)
 {
+	/* One that was finished meanwhile has thrown its input away. */
+	if (conn->state != CONN_STATE_OPEN)
+		return;
 	buf_consume(&conn->in, n);
-	if (conn->state == CONN_STATE_OPEN)
-		update_reading(conn);
+	update_reading(conn);
 }
 
 bool

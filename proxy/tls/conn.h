@@ -18,12 +18,13 @@ struct conn;
 struct event_base;
 struct tls_client;
 
-#define CONN_INPUT_MAX  131072 /* bytes read and not yet consumed */
-#define CONN_OUTPUT_MAX 131072 /* bytes waiting to be written */
-#define CONN_READ_SIZE  16384 /* bytes asked of the kernel at once, */
-#define CONN_READ_MAX   65536 /* growing to this while they all come */
-#define CONN_LINGER_MS  15000 /* for a peer to read our last words */
-#define CONN_ERROR_MAX  192
+#define CONN_INPUT_MAX     131072 /* bytes read and not yet consumed */
+#define CONN_OUTPUT_MAX    131072 /* bytes waiting to be written */
+#define CONN_READ_SIZE     16384 /* bytes asked of the kernel at once, */
+#define CONN_READ_MAX      65536 /* growing to this while they all come */
+#define CONN_LINGER_MS     15000 /* for a silent peer to read our last words */
+#define CONN_LINGER_MAX_MS 180000 /* for one that still sends */
+#define CONN_ERROR_MAX     192
 
 enum conn_event {
 	CONN_CONNECTED, /* conn_connect has succeeded */
@@ -92,8 +93,8 @@ void conn_set_deadline(struct conn *, int64_t ms);
 /*
  * conn_finish sends what is queued, ends our direction (close_notify, FIN),
  * and throws away what the peer still sends until it closes or CONN_LINGER_MS
- * passes, so that a reset cannot overtake our last words.  CONN_DONE follows;
- * no other event does.
+ * passes in silence, so that a reset cannot overtake our last words.  CONN_DONE
+ * follows; no other event does.
  */
 void conn_finish(struct conn *);
 /* Ends the connection with a reset; no event follows. */
