@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: ISC
+"""Sessions that end, or go on, in the middle of something: each of these was
+once wrong."""
+
+import os
+import threading
+import time
+
+import pytest
+from lab.smtp_client import Closed
+from lab.smtp_server import late, reset, then
+
+MESSAGE = b"Subject: test\r\n\r\nbody\r\n"
+
+
+def ready(lab, server, **options):
+    client = lab.connect(server, **options)
+    assert client.reply().code == 220
+    assert client.ehlo().code == 250
+    return client
+
+
+def relays(gateway):
+    return gateway.children("postern-relay")
+
+
+def test_server_resets_while_bytes_are_written(lab, gateway):
+    """The relay outlives it, some hundred times over."""
+    domain, server = lab.good_domain()
+    before = relays(gateway)
+    server.on["DATA"] = then(b"354 go\r\n", reset)
+    left = iter(range(600))
+    lock = threading.Lock()
+
+    def send():
+        while True:
+            with lock:
+                if next(left, None) is None or relays(gateway) != before:
+                    return
+            try:
+                with ready(lab, server) as client:
+                    client.envelope("a@lan.example", f"b@{domain}")
+                    client.command("DATA")
+                    client.send(MESSAGE + b".\r\n")
+                    assert client.reply().code >= 400
+            except (Closed, OSError):
+                pass
+
+    threads = [threading.Thread(target=send) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert relays(gateway) == before
+
+
+def test_unasked_421_leaves_nothing_behind(lab, gateway):
+    _domain, server = lab.good_domain()
+
+    def descriptors():
+        return sum(len(os.listdir(f"/proc/{pid}/fd"))
+                   for pid in relays(gateway))
+
+    before = descriptors()
+    server.on["NOOP"] = b"250 ok\r\n421 4.4.2 idle too long\r\n"
+    for _ in range(20):
+        with ready(lab, server) as client:
+            assert client.command("NOOP").code == 250
+            assert client.reply().code == 421
+            assert client.at_end()
+    until = time.monotonic() + 40
+    while descriptors() > before + 2 and time.monotonic() < until:
+        time.sleep(0.1)
+    assert descriptors() <= before + 2
+
+
+@pytest.mark.clear_text
+def test_expired_rule_ends_with_its_connection_open(lab, start_gateway):
+    name = lab.fresh("plain")
+    server = lab.mx(f"mx.{name}", starttls=False)
+    lab.domain(name, server)
+    end = time.time() + 5
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
+    start_gateway(f'server "old" {{ match = ["{server.addresses[0]}"]; '
+                  f'level = none; until = "{until}" }}')
+    with ready(lab, server) as client:
+        replies = client.envelope("before@lan.example", f"b@{name}")
+        assert [r.code for r in replies] == [250, 250]
+        assert client.message(MESSAGE).code == 250
+        time.sleep(max(0, end + 2.5 - time.time()))  # time itself is awaited
+        replies = client.envelope("after@lan.example", f"b@{name}")
+        assert replies[-1].code in (421, 451), replies
+    assert not any(b"after@" in line for session in server.sessions
+                   for _tls, line in session.lines)
+
+
+def test_refused_second_ehlo_keeps_the_transaction(lab, gateway):
+    """As the server does (RFC 5321 4.1.4): no two are ever mixed."""
+    domain, server = lab.good_domain()
+    with ready(lab, server) as client:
+        client.envelope("one@lan.example", f"first@{domain}")
+        kept = dict(vars(server.sessions[-1]))
+
+        def refuse(session, _line):
+            for key in ("sender", "mail_line", "recipients", "rcpt_lines"):
+                setattr(session, key, kept[key])
+            return b"550 5.7.1 not again\r\n"
+
+        server.on["EHLO"] = refuse
+        assert client.ehlo().code == 550
+        assert client.command("MAIL FROM:<two@lan.example>").code == 503
+        assert client.message(MESSAGE).code == 250
+    message = server.wait_message()
+    assert (message.sender, message.recipients) == (
+        "one@lan.example", [f"first@{domain}"])
+
+
+def test_client_dies_before_the_354(lab, gateway):
+    """Nothing of ours, QUIT least of all, gets into the message."""
+    domain, server = lab.good_domain()
+    asked, gone = threading.Event(), threading.Event()
+
+    def act(session, _line):
+        asked.set()
+        gone.wait(10)
+        return b"354 go\r\n"
+
+    server.on["DATA"] = act
+    client = ready(lab, server)
+    client.envelope("a@lan.example", f"b@{domain}")
+    client.send(b"DATA\r\n")
+    assert asked.wait(10)
+    client.reset()
+    gone.set()
+    assert server.wait_session().ended.wait(20)
+    assert server.messages == []
+    assert not any(b"QUIT" in line for _tls, line in server.sessions[-1].lines)
+
+
+@pytest.mark.config("timeouts { command = 2; data_termination = 60 }")
+def test_server_takes_longer_than_a_client_may(lab, gateway):
+    """The client that waits for an answer is not the silent one."""
+    domain, server = lab.good_domain()
+    server.on["message"] = late(4)
+    with ready(lab, server) as client:
+        client.envelope("a@lan.example", f"b@{domain}")
+        client.send(b"BDAT 5 LAST\r\nabc\r\n")
+        assert client.reply().code == 250
+    assert len(server.messages) == 1
+
+
+def test_many_changes_of_name_on_one_connection(lab, gateway):
+    names = [lab.fresh("turn") for _ in range(2)]
+    server = lab.mx(f"mx.{names[0]}")
+    server.certificates.append(lab.issue(f"mx.{names[1]}"))
+    lab.name_host(f"mx.{names[1]}", server.addresses)
+    lab.domain(names[0], server, publish=False)
+    lab.domain(names[1], f"mx.{names[1]}")
+    with ready(lab, server) as client:
+        for turn in range(12):
+            replies = client.envelope("a@lan.example", f"b@{names[turn % 2]}")
+            assert [r.code for r in replies] == [250, 250], turn
+            assert client.message(MESSAGE).code == 250
+
+
+def test_more_accepted_than_can_be_replayed(lab, start_gateway):
+    """They are let be, and the other domain is sent apart."""
+    name, lax = lab.fresh("sni"), lab.fresh("lax")
+    server = lab.mx(f"mx.{name}", certificates=[
+        lab.issue("default.example"), lab.issue(f"mx.{name}")])
+    lab.domain(name, server)
+    start_gateway(f'domain "{lax}" {{ level = encrypt }}')
+    with ready(lab, server) as client:
+        replies = client.envelope("a@lan.example",
+                                  *(f"u{n}@{lax}" for n in range(130)))
+        assert replies[-1].code == 250
+        assert client.command(f"RCPT TO:<b@{name}>").code == 452
+        assert client.message(MESSAGE).code == 250
+    assert len(server.wait_message().recipients) == 130
+
+
+@pytest.mark.config("workers = 1")
+def test_an_address_is_no_hint_for_sni(lab, gateway):
+    addresses = lab.new_addresses()
+    server = lab.mx(f"mx.{lab.fresh()}", addresses=addresses, certificates=[
+        lab.issue("x.example", ips=addresses)])
+    lab.publish()
+    for _ in range(2):
+        with lab.connect(server) as client:
+            assert client.deliver("a@lan.example", [f"b@[{addresses[0]}]"],
+                                  MESSAGE).code == 250
+    assert [session.sni for session in server.sessions] == ["", ""]
+
+
+def test_421_has_a_status_of_its_class(lab, start_gateway):
+    name = lab.fresh()
+    server = lab.mx(f"mx.{name}", certificates=[lab.issue("else.example")])
+    lab.domain(name, server)
+    start_gateway("on_refusal = bounce",
+                  f'server "s" {{ match = ["{server.addresses[0]}"]; '
+                  f'names = ["mx.{name}"] }}')
+    with lab.connect(server) as client:
+        client.reply()
+        reply = client.ehlo()
+        assert (reply.code, reply.text[:5]) == (421, "4.7.5")
