@@ -7,6 +7,7 @@ says on stderr what it was told, and misbehaves as the file `<its path>.does`
 says.  A fake relay answers each connection with its process id.
 """
 
+import contextlib
 import os
 import resource
 import select
@@ -82,7 +83,8 @@ def take(kind, number, fields, fds):
         if kind == POLICY:
             say("POLICY")
             channels[:] = []  # the one before closes
-            channel.send(f"relay {os.getpid()}".encode())
+            with contextlib.suppress(BrokenPipeError):
+                channel.send(f"relay {os.getpid()}".encode())
         channels.append(channel)
     elif kind == PING:
         send(PONG, number)
@@ -109,7 +111,9 @@ def serve(ready):
         with connection:
             connection.send(str(os.getpid()).encode())
         return
-    data = ready.recv(64)
+    data = b""
+    with contextlib.suppress(ConnectionResetError):
+        data = ready.recv(64)
     if data:
         say(f"channel to {data.decode()}")
     else:

@@ -111,6 +111,7 @@ class House:
         self.log.follow(self.process.popen.stdout)
         if wait:
             self.await_told("READY=1")
+            self.await_log(r"\]: ready$")  # and all that was said before it
 
     @property
     def pid(self):
@@ -134,7 +135,7 @@ class House:
                   encoding="ascii") as file:
             pids = [int(pid) for pid in file.read().split()]
         return [pid for pid in pids
-                if name is None or status(pid, "Name") == f"postern-{name}"]
+                if name is None or name_of(pid) == f"postern-{name}"]
 
     def child(self, name):
         """The process id that the log tells of, by the name in the log."""
@@ -155,6 +156,12 @@ def status(pid, key):
             if line.startswith(f"{key}:"):
                 return line.split(":", 1)[1].strip()
     raise KeyError(key)
+
+
+def name_of(pid):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return status(pid, "Name")
+    return None  # it ended meanwhile
 
 
 def is_sanitized():
@@ -593,13 +600,13 @@ def test_stop(house, number):
     since = house.log.mark()
     house.signal(number)
     assert house.await_end() == 0
+    house.await_log("stopped")
     await_gone(children)
     house.await_told("STOPPING=1")
     house.await_told(r"EXTEND_TIMEOUT_USEC=13000000")
     said = [match[1] for match in house.log.matching(
         re.compile(r"fake (\w+) \d+: DRAIN"), since)]
     assert said == ["relay", "relay", "policy"]
-    house.await_log("stopped")
 
 
 def test_stop_does_not_wait_for_ever(house):
@@ -686,6 +693,7 @@ def test_nothing_opens_without_the_rules(house):
                 before=("setpriv", "--bounding-set=-net_admin",
                         "--inh-caps=-net_admin"))
     assert house.await_end() == 1
+    house.await_log("needs CAP_NET_ADMIN")
     assert not house.log.matching(re.compile("started"))
 
 
