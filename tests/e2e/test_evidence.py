@@ -16,6 +16,8 @@ def gate(lab):
     # One relay, so that what it has learnt is there for the next session.
     with Gateway(lab, lab.gateway, lab.config("workers = 1")) as gate:
         yield gate
+    assert not [line for line in gate.log.lines
+                if "Sanitizer" in line or "runtime error" in line]
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ MESSAGE = b"Subject: test\r\n\r\n.dot\r\n..dots\r\nbody\r\n"
 def gate(lab):
     with Gateway(lab, lab.gateway, lab.config()) as gate:
         yield gate
+    assert not [line for line in gate.log.lines
+                if "Sanitizer" in line or "runtime error" in line]
 
 
 @pytest.fixture(scope="module")
@@ -547,6 +549,12 @@ def memory(gate, what):
     return total
 
 
+def is_sanitized(gate):
+    with open(f"/proc/{gate.children('postern-relay')[0]}/maps",
+              encoding="ascii") as file:
+        return "libasan" in file.read()
+
+
 @pytest.mark.timeout(900)
 def test_44_large_message_in_constant_memory(lab, gate, served):
     """As much as a 32-bit sum cannot hold, byte for byte."""
@@ -569,7 +577,8 @@ def test_44_large_message_in_constant_memory(lab, gate, served):
         assert client.reply().code == 250
     message = server.wait_message()
     assert (message.size, message.sha256) == (sent, digest.hexdigest())
-    assert memory(gate, "VmHWM") - before < 1024
+    # A sanitizer holds on to what was freed: its figure says nothing.
+    assert is_sanitized(gate) or memory(gate, "VmHWM") - before < 1024
 
 
 def test_many_at_once(lab, served):
