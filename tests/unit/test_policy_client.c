@@ -146,7 +146,7 @@ test_ask_and_cache(void **state)
 	known_unref(known);
 	assert_null(ask(client, "example.net", &got, &question));
 	policy_cancel(client, question);
-	clock_fake(1000 + 10001, 1000);
+	clock_fake(1000 + 11001, 1000);
 	assert_null(ask(client, "example.org", &got, &question));
 	policy_cancel(client, question);
 	clock_fake(-1, -1);
