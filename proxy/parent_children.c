@@ -80,7 +80,7 @@ parent_connect_relays(struct parent *parent)
 static int
 send_listeners(struct parent *parent, struct process *relay)
 {
-	static const sa_family_t families[] = { AF_INET, AF_INET6 };
+	static const sa_family_t families[] = {AF_INET, AF_INET6};
 	const struct config *config = parent->now.config;
 	bool has_one = false;
 
@@ -191,15 +191,15 @@ on_policy_ended(void *arg, struct process *policy, bool will_restart)
 }
 
 static const struct process_hooks relay_hooks = {
-	.started = on_relay_started,
-	.ready = on_ready,
-	.ended = on_relay_ended,
+    .started = on_relay_started,
+    .ready = on_ready,
+    .ended = on_relay_ended,
 };
 
 static const struct process_hooks policy_hooks = {
-	.started = on_policy_started,
-	.ready = on_ready,
-	.ended = on_policy_ended,
+    .started = on_policy_started,
+    .ready = on_ready,
+    .ended = on_policy_ended,
 };
 
 struct process *

@@ -10,8 +10,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define SPAWN_EXIT_FAILED 127 /* it ended before its program ran; see the log  \
-	                       */
+#define SPAWN_EXIT_FAILED                                                      \
+	127 /* it ended before its program ran; see the log                    \
+	     */
 
 struct spawn {
 	char *path; /* owned by whoever filled it: the executable */

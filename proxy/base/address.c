@@ -196,6 +196,17 @@ address_text(const struct address *address, char out[ADDRESS_TEXT_MAX])
 	return out;
 }
 
+int
+address_compare(const struct address *a, const struct address *b)
+{
+	int order;
+
+	if ((order = (int)a->port - (int)b->port) != 0 ||
+	    (order = (int)a->family - (int)b->family) != 0)
+		return order;
+	return memcmp(a->ip, b->ip, sizeof(a->ip));
+}
+
 bool
 address_equal(const struct address *a, const struct address *b)
 {

@@ -52,6 +52,8 @@ const char *address_text(const struct address *, char out[ADDRESS_TEXT_MAX]);
  * address_equal compares all of it; address_ip_equal neither ports nor
  * scopes, since a rule's text has none.
  */
+/* An order for trees: negative, 0 or positive; ports count, scopes do not. */
+int address_compare(const struct address *, const struct address *);
 bool address_equal(const struct address *, const struct address *);
 bool address_ip_equal(const struct address *, const struct address *);
 

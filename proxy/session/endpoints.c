@@ -5,27 +5,14 @@
 
 #include "proxy/session/endpoints.h"
 
-#include <string.h>
-
-static int
-compare_address(const struct address *a, const struct address *b)
-{
-	int order;
-
-	if ((order = (int)a->port - (int)b->port) != 0 ||
-	    (order = (int)a->family - (int)b->family) != 0)
-		return order;
-	return memcmp(a->ip, b->ip, sizeof(a->ip));
-}
-
 static int
 compare(struct endpoint *a, struct endpoint *b)
 {
 	int order;
 
-	if ((order = compare_address(&a->local, &b->local)) != 0)
+	if ((order = address_compare(&a->local, &b->local)) != 0)
 		return order;
-	return compare_address(&a->remote, &b->remote);
+	return address_compare(&a->remote, &b->remote);
 }
 
 RB_PROTOTYPE(endpoints, endpoint, node, compare)

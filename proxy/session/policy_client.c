@@ -70,17 +70,6 @@ static const struct ipc_row rows[] = {
 };
 
 static int
-address_compare(const struct address *a, const struct address *b)
-{
-	int order;
-
-	if ((order = (int)a->port - (int)b->port) != 0 ||
-	    (order = (int)a->family - (int)b->family) != 0)
-		return order;
-	return memcmp(a->ip, b->ip, sizeof(a->ip));
-}
-
-static int
 entry_compare(struct entry *a, struct entry *b)
 {
 	const struct subject *x = &a->subject, *y = &b->subject;

@@ -69,9 +69,7 @@ struct relay {
 static int
 client_compare(struct client *a, struct client *b)
 {
-	if (a->address.family != b->address.family)
-		return a->address.family < b->address.family ? -1 : 1;
-	return memcmp(a->address.ip, b->address.ip, sizeof(a->address.ip));
+	return address_compare(&a->address, &b->address);
 }
 
 static int

@@ -75,13 +75,9 @@ static int destination_index = -1;
 static int
 saved_compare(struct saved *a, struct saved *b)
 {
-	int order;
+	int order = address_compare(&a->server, &b->server);
 
-	if ((order = (int)a->server.family - (int)b->server.family) != 0 ||
-	    (order = (int)a->server.port - (int)b->server.port) != 0 ||
-	    (order = memcmp(a->server.ip, b->server.ip, 16)) != 0)
-		return order;
-	return strcmp(a->sni, b->sni);
+	return order != 0 ? order : strcmp(a->sni, b->sni);
 }
 
 RB_PROTOTYPE(saved_tree, saved, node, saved_compare)
