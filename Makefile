@@ -210,7 +210,7 @@ lint:
 	    tests/lab/jail.sh
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -j2 \
 	    --enable=warning,performance,portability -I. \
-	    '-DRB_PROTOTYPE(a,b,c,d)=' '-DRB_GENERATE(a,b,c,d)=' $(LINT)
+	    --suppress=unknownMacro $(LINT)
 	$(MAKE) -j2 $(LINT:%=tidy/%)
 $(LINT:%=tidy/%): tidy/%:
 	@clang-tidy --quiet $* -- -std=gnu17 $(CPP_OWN) $(BSSL_CPP) 2>/dev/null
