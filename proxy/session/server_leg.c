@@ -138,7 +138,9 @@ say(struct server_leg *leg, enum server_state next, const char *verb,
 		return;
 	}
 	leg_goto(leg, next);
-	set_deadline(leg, leg->options.timeouts->reply);
+	set_deadline(leg, next == SERVER_STARTTLS
+			      ? leg->options.timeouts->handshake
+			      : leg->options.timeouts->reply);
 	(void)conn_flush(leg->conn);
 }
 

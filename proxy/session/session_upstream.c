@@ -5,6 +5,7 @@
  * the server's replies is to the client.
  */
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/config.h"
+#include "proxy/policy/dns_name.h"
 #include "proxy/session/hints.h"
 #include "proxy/session/policy_client.h"
 #include "proxy/session/session_state.h"
@@ -177,36 +179,52 @@ session_far_end(
 	far->fault_text = fault->text;
 }
 
-/*
- * The greeting goes to the client as it came, so that its own loop test sees
- * the server's name; what it calls itself is kept as a guess for SNI.
- */
+/* A name that may be asked for by SNI (RFC 6066 3): a host's, no address. */
+static bool
+is_sni(const char *name)
+{
+	const char *last = strrchr(name, '.');
+
+	return last != NULL && isalpha((unsigned char)last[1]) &&
+	       dns_name_is_host(name) && name[0] != '-' &&
+	       name[strlen(name) - 1] != '-' && strstr(name, ".-") == NULL &&
+	       strstr(name, "-.") == NULL;
+}
+
+/* What the server calls itself in its greeting: a guess for SNI. */
 static void
-on_greeting(struct session *session, const struct reply *reply)
+keep_greeting_name(struct session *session, const struct reply *reply)
 {
 	const char *text;
 	size_t len, i;
 
+	if ((text = reply_text_line(reply, 0, &len)) == NULL)
+		return;
+	for (i = 0; i < len && text[i] != ' '; i++) {
+		if (i == sizeof(session->greeting_name) - 1)
+			break; /* too long for a name */
+		session->greeting_name[i] = (char)tolower(
+		    (unsigned char)text[i]);
+	}
+	session->greeting_name[i] = '\0';
+	if (i > DNS_NAME_MAX - 3 || !is_sni(session->greeting_name))
+		session->greeting_name[0] = '\0';
+}
+
+/*
+ * The greeting goes to the client as it came, so that its own loop test sees
+ * the server's name.
+ */
+static void
+on_greeting(struct session *session, const struct reply *reply)
+{
 	session_answer_raw(session, answers_owe(&session->answers),
 	    buf_data(&reply->text), buf_len(&reply->text));
 	if (reply->code != 220) {
 		session_close(session, "refused by the server's greeting");
 		return;
 	}
-	if ((text = reply_text_line(reply, 0, &len)) != NULL) {
-		for (i = 0;
-		     i < len && i < sizeof(session->greeting_name) - 1 &&
-		     strchr(
-			 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			 "0123456789-.",
-			 text[i]) != NULL &&
-		     text[i] != '\0';
-		     i++)
-			session->greeting_name[i] = text[i];
-		session->greeting_name[i] = '\0';
-		if (strchr(session->greeting_name, '.') == NULL)
-			session->greeting_name[0] = '\0';
-	}
+	keep_greeting_name(session, reply);
 	session_goto(session, SESSION_READY);
 }
 
@@ -350,6 +368,7 @@ dial_first(struct session *session)
 	          ? session->rule->decision.names[0]
 	          : hints_get(
 			session->context->hints, &session->server_address);
+	session->tried_bare = sni == NULL;
 	session_goto(session, SESSION_GREETING);
 	if (session_dial(session, &session->server, sni, false,
 		may_be_clear(session)) == -1)
