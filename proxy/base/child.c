@@ -193,6 +193,8 @@ child_start(struct event_base *base, const char *program,
 	child->status_pause = evtimer_new(base, on_status_pause, child);
 	if (child->control == NULL || child->status_pause == NULL)
 		fatal("control channel");
+	/* To lose this channel is to end, with every session. */
+	ipc_channel_keep_spare(child->control);
 	return child;
 }
 

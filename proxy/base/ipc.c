@@ -39,6 +39,8 @@ STAILQ_HEAD(waiting_queue, waiting);
 
 struct ipc_channel {
 	int fd; /* owned */
+	bool keeps_spare;
+	int spare; /* owned; -1: none now */
 	char peer[PEER_MAX];
 	const struct ipc_row *rows; /* borrowed */
 	bool *is_used; /* owned; of each row, for `once` */
@@ -512,6 +514,22 @@ dispatch(struct ipc_channel *channel, struct ipc_reader *reader)
 	}
 }
 
+static void
+release_spare(struct ipc_channel *channel)
+{
+	if (channel->spare != -1)
+		close(channel->spare);
+	channel->spare = -1;
+}
+
+/* Any descriptor will do to keep its place; failing to is tried again. */
+static void
+take_spare(struct ipc_channel *channel)
+{
+	if (channel->keeps_spare && channel->spare == -1 && !channel->is_freed)
+		channel->spare = fcntl(channel->fd, F_DUPFD_CLOEXEC, 0);
+}
+
 /* Returns whether there may be more to read. */
 static bool
 receive(struct ipc_channel *channel)
@@ -530,6 +548,7 @@ receive(struct ipc_channel *channel)
 	ssize_t n;
 	int fds_ret;
 
+	release_spare(channel);
 	n = recvmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n == -1 && errno == EAGAIN)
 		return false;
@@ -566,6 +585,7 @@ on_readable(evutil_socket_t fd, short events, void *arg)
 	(void)events;
 	for (i = 0; i < BATCH_MAX && receive(channel); i++)
 		continue;
+	take_spare(channel);
 	if (channel->is_freed)
 		free(channel);
 }
@@ -610,6 +630,7 @@ ipc_channel_new(struct event_base *base, int fd, const char *peer,
 		return NULL;
 	STAILQ_INIT(&channel->queue);
 	channel->fd = fd;
+	channel->spare = -1;
 	strlcpy(channel->peer, peer, sizeof(channel->peer));
 	channel->rows = rows;
 	channel->closed = closed;
@@ -637,6 +658,7 @@ ipc_channel_free(struct ipc_channel *channel)
 	if (channel == NULL)
 		return;
 	release(channel);
+	release_spare(channel);
 	close(channel->fd);
 	if (channel->is_in_handler)
 		channel->is_freed = true;
@@ -644,10 +666,11 @@ ipc_channel_free(struct ipc_channel *channel)
 		free(channel);
 }
 
-int
-ipc_channel_fd(const struct ipc_channel *channel)
+void
+ipc_channel_keep_spare(struct ipc_channel *channel)
 {
-	return channel->fd;
+	channel->keeps_spare = true;
+	take_spare(channel);
 }
 
 int

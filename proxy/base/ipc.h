@@ -93,7 +93,11 @@ struct ipc_channel *ipc_channel_new(struct event_base *, int fd,
     void *arg);
 /* May be called from inside a handler. */
 void ipc_channel_free(struct ipc_channel *);
-int ipc_channel_fd(const struct ipc_channel *);
+/*
+ * ipc_channel_keep_spare holds a descriptor back, so that a message with one
+ * can still be received when the process has no other left.
+ */
+void ipc_channel_keep_spare(struct ipc_channel *);
 
 /*
  * ipc_send queues a message and its descriptors (duplicated where it must

@@ -34,10 +34,14 @@ clamp_ttl(uint32_t ttl, uint32_t max)
 	return ttl < DECIDE_TTL_MIN ? DECIDE_TTL_MIN : ttl;
 }
 
-/* A decision must not outlive the block it comes from. */
+/*
+ * A decision must not outlive the block it comes from, by the wall clock
+ * either: that may be set forward while the ttl is counted.
+ */
 static void
 limit_to_rule(struct decision *decision, const struct rule *rule, int64_t now)
 {
+	decision->until = rule->until;
 	if (rule->until != 0 && rule->until - now < (int64_t)decision->ttl)
 		decision->ttl = (uint32_t)(rule->until - now);
 }

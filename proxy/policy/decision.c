@@ -141,6 +141,7 @@ decision_put(struct ipc_message *message, const struct decision *decision)
 	ipc_put_str(message, decision->status);
 	ipc_put_str(message, decision->text);
 	ipc_put_u32(message, decision->ttl);
+	ipc_put_u64(message, (uint64_t)decision->until);
 }
 
 /* A byte of 0 to max; anything else makes the reader bad. */
@@ -260,6 +261,7 @@ decision_get(struct ipc_reader *reader, struct decision *decision)
 	ipc_get_str(reader, decision->status, sizeof(decision->status));
 	ipc_get_str(reader, decision->text, sizeof(decision->text));
 	decision->ttl = ipc_get_u32(reader);
+	decision->until = (int64_t)ipc_get_u64(reader);
 	if (!reader->is_bad && !is_coherent(decision))
 		reader->is_bad = true;
 	return reader->is_bad ? -1 : 0;

@@ -83,6 +83,8 @@ struct decision {
 	char status[8];
 	char text[DECISION_TEXT_MAX]; /* why; printable ASCII */
 	uint32_t ttl; /* seconds the relay may keep it */
+	/* The wall time from which an exception is none; 0: no end. */
+	int64_t until;
 };
 
 /* The relay's questions and their one answer; ids are the relay's. */

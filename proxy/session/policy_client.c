@@ -30,7 +30,6 @@ struct entry {
 	RB_ENTRY(entry) node;
 	TAILQ_ENTRY(entry) age;
 	struct subject subject;
-	int64_t expires; /* monotonic ms */
 	struct known *known;
 };
 RB_HEAD(entry_tree, entry);
@@ -98,6 +97,14 @@ known_ref(struct known *known)
 {
 	known->refs++;
 	return known;
+}
+
+bool
+known_is_good(const struct known *known)
+{
+	return known->expires > clock_monotonic_ms() &&
+	       (known->decision.until == 0 ||
+		   known->decision.until > clock_wall());
 }
 
 void
@@ -205,7 +212,6 @@ remember(struct policy_client *client, const struct subject *subject,
 		return;
 	entry->subject = *subject;
 	entry->known = known_ref(known);
-	entry->expires = known->expires;
 	if ((old = RB_FIND(entry_tree, &client->entries, entry)) != NULL)
 		entry_drop(client, old);
 	if (client->entry_count >= POLICY_CACHE_MAX)
@@ -223,7 +229,7 @@ recall(struct policy_client *client, const struct subject *subject)
 	key.subject = *subject;
 	if ((entry = RB_FIND(entry_tree, &client->entries, &key)) == NULL)
 		return NULL;
-	if (entry->expires <= clock_monotonic_ms()) {
+	if (!known_is_good(entry->known)) {
 		entry_drop(client, entry);
 		return NULL;
 	}

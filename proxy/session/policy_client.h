@@ -7,6 +7,7 @@
  * small cache of answers that are still good.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,8 @@ struct known {
 };
 struct known *known_ref(struct known *);
 void known_unref(struct known *);
+/* Whether it still holds, by both clocks. */
+bool known_is_good(const struct known *);
 
 /* NULL: ENOMEM. */
 struct policy_client *policy_client_new(struct event_base *);

@@ -179,7 +179,6 @@ session_stream(struct session *session)
 		conn_set_deadline(server, patience);
 		return;
 	case STREAM_END:
-		session->transaction.bytes += session->stream.relayed;
 		if (session->stream.kind == STREAM_DATA)
 			on_data_streamed(session);
 		else

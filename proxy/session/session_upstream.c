@@ -454,8 +454,7 @@ session_refresh_rule(struct session *session)
 {
 	struct known *known;
 
-	if (session->rule == NULL ||
-	    session->rule->expires > clock_monotonic_ms())
+	if (session->rule == NULL || known_is_good(session->rule))
 		return false;
 	session_goto(session, SESSION_SERVER_RULE);
 	known = policy_ask_server(session->context->policy,

@@ -27,13 +27,11 @@ stream_init_chunk(struct stream *stream, uint64_t size)
 
 /* Hands n bytes of the client's input over; how many were taken. */
 static size_t
-move(struct stream *stream, struct conn *client, struct conn *server,
-    const uint8_t *data, size_t n)
+move(struct conn *client, struct conn *server, const uint8_t *data, size_t n)
 {
 	size_t moved = server != NULL ? conn_write_now(server, data, n) : n;
 
 	conn_consume(client, moved);
-	stream->relayed += moved;
 	return moved;
 }
 
@@ -48,7 +46,7 @@ run_chunk(struct stream *stream, struct conn *client, struct conn *server)
 		if (len == 0)
 			return STREAM_STARVED;
 		n = len < stream->remaining ? len : (size_t)stream->remaining;
-		len = move(stream, client, server, data, n);
+		len = move(client, server, data, n);
 		stream->remaining -= len;
 		if (len < n)
 			return STREAM_BLOCKED;
@@ -87,8 +85,7 @@ run_data(struct stream *stream, struct conn *client, struct conn *server)
 			if (used == 0)
 				return STREAM_STARVED;
 		}
-		used = move(
-		    stream, client, server, data, (size_t)stream->scanned);
+		used = move(client, server, data, (size_t)stream->scanned);
 		stream->scanned -= used;
 		if (stream->scanned > 0)
 			return STREAM_BLOCKED;

@@ -31,7 +31,6 @@ struct stream {
 	uint64_t remaining; /* CHUNK: bytes still to come */
 	uint64_t scanned; /* DATA: input known to be good */
 	int is_ended; /* DATA: scanned ends in the end */
-	uint64_t relayed; /* bytes, for the log */
 };
 
 void stream_init_data(struct stream *);

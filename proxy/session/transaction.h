@@ -47,7 +47,6 @@ struct transaction {
 	size_t accepted;
 	bool has_temporary; /* some RCPT was refused with 4xx */
 	bool is_chunking; /* BDAT has begun */
-	uint64_t bytes; /* of the message, relayed */
 };
 
 void transaction_init(struct transaction *);

@@ -163,6 +163,8 @@ verdict_judge(struct verdict *verdict, const struct decision *decision,
 	case DECISION_NO_RULE:
 		break;
 	case DECISION_LEVEL:
+		if (decision->until != 0 && now >= decision->until)
+			break;
 		if (far->chain == NULL)
 			judge_without_tls(
 			    verdict, decision, what, far, on_refusal);

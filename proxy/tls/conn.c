@@ -49,7 +49,6 @@ struct conn {
 	struct event readable;
 	struct event writable;
 	struct event timer;
-	bool is_reading; /* the owner wants input */
 	bool is_eof;
 	bool wants_writable; /* the owner waits for the queue to go */
 	bool is_shut; /* our direction has ended */
@@ -91,7 +90,6 @@ conn_new(struct event_base *base, int fd,
 	conn->handler = handler;
 	conn->arg = arg;
 	conn->deadline = conn->armed = -1;
-	conn->is_reading = true;
 	conn->read_size = CONN_READ_SIZE;
 	buf_init(&conn->in, CONN_INPUT_MAX);
 	buf_init(&conn->out, CONN_OUTPUT_MAX);
@@ -157,7 +155,7 @@ fail_tls(struct conn *conn, const char *fallback)
 	fail(conn, tls_error_text(text, fallback));
 }
 
-/* Reads only where there is room and the owner wants it. */
+/* Reads only where there is room: back-pressure. */
 static void
 update_reading(struct conn *conn)
 {
@@ -165,8 +163,8 @@ update_reading(struct conn *conn)
 
 	wants = conn->state == CONN_STATE_HANDSHAKE ||
 	        conn->state == CONN_STATE_FINISHING ||
-	        (conn->state == CONN_STATE_OPEN && conn->is_reading &&
-		    !conn->is_eof && buf_len(&conn->in) < CONN_INPUT_MAX / 2);
+	        (conn->state == CONN_STATE_OPEN && !conn->is_eof &&
+		    buf_len(&conn->in) < CONN_INPUT_MAX / 2);
 	if (!wants)
 		event_del(&conn->readable);
 	else if (!event_pending(&conn->readable, EV_READ, NULL)) {
@@ -176,14 +174,6 @@ update_reading(struct conn *conn)
 		else if (conn->ssl != NULL && SSL_pending(conn->ssl) > 0)
 			event_active(&conn->readable, EV_READ, 0);
 	}
-}
-
-void
-conn_set_reading(struct conn *conn, bool on)
-{
-	conn->is_reading = on;
-	if (conn->state == CONN_STATE_OPEN)
-		update_reading(conn);
 }
 
 static void
@@ -563,7 +553,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		discard_input(conn);
 		return;
 	}
-	if (conn->state != CONN_STATE_OPEN || !conn->is_reading)
+	if (conn->state != CONN_STATE_OPEN)
 		return;
 	for (i = 0;
 	     i < READS_PER_EVENT && buf_len(&conn->in) < CONN_INPUT_MAX / 2;

@@ -85,8 +85,6 @@ size_t conn_queued(const struct conn *);
  */
 size_t conn_write_now(struct conn *, const void *, size_t len);
 
-/* Whether to read at all: back-pressure.  On at first. */
-void conn_set_reading(struct conn *, bool);
 /* In ms from now; negative clears it. */
 void conn_set_deadline(struct conn *, int64_t ms);
 

@@ -93,6 +93,7 @@ def _decision(data):
     made.sni = made.names[:fields.number()]
     made.status, made.text = fields.text(), fields.text()
     made.ttl = fields.number("I")
+    made.until = fields.number("Q")
     assert fields.data == b""
     assert made.text.isprintable()
     return made

@@ -79,6 +79,7 @@ fill(struct decision *decision)
 	strlcpy(decision->status, "7.255", sizeof(decision->status));
 	memset(decision->text, '~', sizeof(decision->text) - 1);
 	decision->ttl = 0x12345678;
+	decision->until = 0x123456789abcdef;
 }
 
 static struct decision in, out;
