@@ -29,6 +29,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/tls/client.h"
 #include "proxy/tls/error.h"
+#include "proxy/tls/wire.h"
 
 #define DISCARDS_PER_EVENT 16
 #define READS_PER_EVENT    4 /* then other connections get their turn */
@@ -60,6 +61,7 @@ struct conn {
 	void *arg;
 	struct buf in;
 	struct buf out; /* wire bytes: records, where there is TLS */
+	struct wire wire; /* under ssl */
 	SSL *ssl;
 	char *sni; /* owned */
 	struct conn_tls tls;
@@ -228,66 +230,6 @@ on_connected(struct conn *conn)
 	conn->handler(conn->arg, conn, CONN_CONNECTED);
 }
 
-/*
- * BoringSSL reads from the socket but writes to the output buffer, so that
- * several records leave in one call.
- */
-static int
-wire_read(BIO *bio, char *to, int size)
-{
-	struct conn *conn = BIO_get_data(bio);
-	ssize_t n;
-
-	BIO_clear_retry_flags(bio);
-	n = recv(conn->fd, to, (size_t)size, 0);
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		BIO_set_retry_read(bio);
-	return (int)n;
-}
-
-static int
-wire_write(BIO *bio, const char *from, int len)
-{
-	struct conn *conn = BIO_get_data(bio);
-
-	BIO_clear_retry_flags(bio);
-	if (buf_add(&conn->out, from, (size_t)len) == 0)
-		return len;
-	/* There is no room before some of it is sent. */
-	if (buf_len(&conn->out) > 0)
-		BIO_set_retry_write(bio);
-	return -1;
-}
-
-static long
-wire_control(BIO *bio, int command, long number, void *what)
-{
-	(void)bio;
-	(void)number;
-	(void)what;
-	return command == BIO_CTRL_FLUSH;
-}
-
-static BIO *
-wire_bio(struct conn *conn)
-{
-	static BIO_METHOD *method;
-	BIO *bio;
-
-	if (method == NULL) {
-		if ((method = BIO_meth_new(0, "wire")) == NULL)
-			return NULL;
-		BIO_meth_set_read(method, wire_read);
-		BIO_meth_set_write(method, wire_write);
-		BIO_meth_set_ctrl(method, wire_control);
-	}
-	if ((bio = BIO_new(method)) == NULL)
-		return NULL;
-	BIO_set_data(bio, conn);
-	BIO_set_init(bio, 1);
-	return bio;
-}
-
 int
 conn_start_tls(struct conn *conn, struct tls_client *client,
     const struct address *server, const char *sni)
@@ -307,7 +249,8 @@ conn_start_tls(struct conn *conn, struct tls_client *client,
 		free(copy);
 		return -1;
 	}
-	if ((bio = wire_bio(conn)) == NULL) {
+	conn->wire = (struct wire){.fd = conn->fd, .out = &conn->out};
+	if ((bio = wire_bio(&conn->wire)) == NULL) {
 		free(copy);
 		SSL_free(ssl);
 		errno = ENOMEM;
