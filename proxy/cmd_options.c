@@ -71,6 +71,38 @@ options_common(struct options *options, int ch, const char *argument)
 	}
 }
 
+bool
+options_read(struct options *options, int argc, char **argv, const char *usage,
+    const char *help, enum cmd_exit *code)
+{
+	static const struct option longs[] = {
+	    OPTIONS_COMMON,
+	    {"help", no_argument, NULL, 'h'},
+	    {NULL, 0, NULL, 0},
+	};
+	int ch;
+
+	*code = CMD_USAGE;
+	while ((ch = getopt_long(argc, argv, OPTIONS_SHORT "h", longs, NULL)) !=
+	       -1) {
+		switch (options_common(options, ch, optarg)) {
+		case OPTIONS_TAKEN:
+			continue;
+		case OPTIONS_BAD:
+			return false;
+		case OPTIONS_OTHER:
+			break;
+		}
+		if (ch == 'h') {
+			printf("%s%s", usage, help);
+			*code = CMD_OK;
+		} else
+			fputs(usage, stderr);
+		return false;
+	}
+	return true;
+}
+
 char *
 options_overrides(const struct options *options)
 {

@@ -29,8 +29,10 @@
  */
 
 #include <getopt.h>
+#include <stdbool.h>
 #include <stddef.h>
 
+#include "proxy/cmd.h"
 #include "proxy/config.h"
 #include "proxy/config_file.h"
 
@@ -69,6 +71,14 @@ enum options_result {
 /* options_common judges what getopt_long returned, with its optarg. */
 enum options_result
 options_common(struct options *, int ch, const char *argument);
+
+/*
+ * options_read takes the options of a command that has these and --help only;
+ * optind is then at its operands.  Returns false where the command is over,
+ * by --help or a mistake that was said on stderr, with *code to exit with.
+ */
+bool options_read(struct options *, int argc, char **argv, const char *usage,
+    const char *help, enum cmd_exit *code);
 
 /*
  * options_overrides writes the settings as the lines that config_load takes;

@@ -106,32 +106,12 @@ static const struct verb {
 int
 cmd_rules(int argc, char **argv)
 {
-	static const struct option longs[] = {
-	    OPTIONS_COMMON,
-	    {"help", no_argument, NULL, 'h'},
-	    {NULL, 0, NULL, 0},
-	};
 	struct options options = {0};
+	enum cmd_exit code;
 	size_t i;
-	int ch;
 
-	while ((ch = getopt_long(argc, argv, OPTIONS_SHORT "h", longs, NULL)) !=
-	       -1) {
-		switch (options_common(&options, ch, optarg)) {
-		case OPTIONS_TAKEN:
-			continue;
-		case OPTIONS_BAD:
-			return CMD_USAGE;
-		case OPTIONS_OTHER:
-			break;
-		}
-		if (ch == 'h') {
-			printf("%s%s", usage, help);
-			return CMD_OK;
-		}
-		fputs(usage, stderr);
-		return CMD_USAGE;
-	}
+	if (!options_read(&options, argc, argv, usage, help, &code))
+		return code;
 	for (i = 0; optind == argc - 1 && i < sizeof(verbs) / sizeof(verbs[0]);
 	     i++)
 		if (strcmp(argv[optind], verbs[i].name) == 0)
