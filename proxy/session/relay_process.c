@@ -180,10 +180,11 @@ start_session(struct relay *relay, int fd, const struct address *peer,
 		relay->sessions--;
 		return;
 	}
+	/* NOLINTBEGIN(clang-analyzer-unix.Malloc): the trees have them */
 	RB_INSERT(opens, &relay->opens, open);
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the tree has it */
 	child_status(relay->child, relay->sessions);
 }
+/* NOLINTEND(clang-analyzer-unix.Malloc) */
 
 static void
 take_connection(struct relay *relay, int fd, const struct address *peer)

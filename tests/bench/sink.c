@@ -175,7 +175,7 @@ listen_on(const char *ip, const char *port)
 	struct sockaddr_in name = {.sin_family = AF_INET};
 	int fd, on = 1;
 
-	name.sin_port = htons((uint16_t)atoi(port));
+	name.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
 	if (inet_pton(AF_INET, ip, &name.sin_addr) != 1)
 		errx(1, "%s: not an address", ip);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);

@@ -103,6 +103,7 @@ test_messages(void **state)
 	notify_reloading(&manager->notify);
 	text = next(manager);
 	assert_int_equal(
+	    /* NOLINTNEXTLINE(cert-err34-c): the form is what is tested */
 	    sscanf(text, "RELOADING=1\nMONOTONIC_USEC=%llu\n%n", &usec, &end),
 	    1);
 	assert_true(usec > 0);

@@ -67,7 +67,7 @@ look_around(void)
 	if ((dir = opendir("/proc/self/fd")) == NULL)
 		return complaints | BAD_DESCRIPTORS;
 	while ((entry = readdir(dir)) != NULL) {
-		int fd = atoi(entry->d_name);
+		int fd = (int)strtol(entry->d_name, NULL, 10);
 
 		/* Its own loop's come later; here only dir itself is open. */
 		if (fd > PROCESS_CONTROL_FD && fd != dirfd(dir))

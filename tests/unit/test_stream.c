@@ -109,7 +109,7 @@ test_back_pressure(void **state)
 	struct peer client, server;
 	char chunk[4096], out[65536];
 	size_t sent = 0, got = 0, blocked = 0, len;
-	size_t total = 4 * 1024 * 1024;
+	size_t total = 4194304;
 	ssize_t n;
 	enum stream_result result = STREAM_STARVED;
 
