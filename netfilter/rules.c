@@ -72,10 +72,25 @@ rules_own(const struct config *config)
 
 /* Checked again, because text from a file is about to become nft's. */
 static int
-check(const struct config *config, uid_t uid, char error[RULES_ERROR_MAX])
+check_interfaces(char *const *names, size_t count, char error[RULES_ERROR_MAX])
 {
 	char name[CONFIG_TEXT_MAX];
 	const char *why;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if ((why = value_interface(names[i], name)) != NULL)
+			return set_error(error, "%s: %s", names[i], why);
+		if (strcmp(names[i], "lo") == 0)
+			return set_error(
+			    error, "lo is not an interface to forward from");
+	}
+	return 0;
+}
+
+static int
+check(const struct config *config, uid_t uid, char error[RULES_ERROR_MAX])
+{
 	size_t i;
 
 	if (config->port_count == 0)
@@ -93,16 +108,10 @@ check(const struct config *config, uid_t uid, char error[RULES_ERROR_MAX])
 	if (config->interface_count == 0)
 		return set_error(error,
 		    "gateway mode needs the interfaces where clients are");
-	for (i = 0; i < config->interface_count; i++) {
-		why = value_interface(config->interfaces[i], name);
-		if (why != NULL)
-			return set_error(
-			    error, "%s: %s", config->interfaces[i], why);
-		if (strcmp(config->interfaces[i], "lo") == 0)
-			return set_error(
-			    error, "lo is not an interface to forward from");
-	}
-	return 0;
+	if (check_interfaces(
+		config->interfaces, config->interface_count, error) == -1)
+		return -1;
+	return check_interfaces(config->inbound, config->inbound_count, error);
 }
 
 static void
@@ -116,20 +125,48 @@ write_ports(FILE *out, const struct config *config)
 }
 
 static void
-write_interfaces(FILE *out, const struct config *config)
+write_interfaces(FILE *out, char *const *names, size_t count)
 {
 	size_t i;
 
-	for (i = 0; i < config->interface_count; i++)
-		fprintf(out, "%s\"%s\"", i == 0 ? "{ " : ", ",
-		    config->interfaces[i]);
+	for (i = 0; i < count; i++)
+		fprintf(out, "%s\"%s\"", i == 0 ? "{ " : ", ", names[i]);
 	fputs(" }", out);
+}
+
+/* One of the two rules for mail that comes in and its answers. */
+static void
+write_inbound_rule(FILE *out, const struct config *config, const char *from,
+    const char *to, const char *port)
+{
+	fprintf(out, "\t\t%s ", from);
+	write_interfaces(out, config->inbound, config->inbound_count);
+	fprintf(out, " %s != ", to);
+	write_interfaces(out, config->inbound, config->inbound_count);
+	fprintf(out, " tcp %s ", port);
+	write_ports(out, config);
+	fputs(" accept\n", out);
+}
+
+/*
+ * A client's own packets to a server never come in there, nor do they leave
+ * from a server's port for one of the ports.
+ */
+static void
+write_inbound(FILE *out, const struct config *config)
+{
+	if (config->inbound_count == 0)
+		return;
+	fputs("\t\t# mail that comes in, and the answers to it\n", out);
+	write_inbound_rule(out, config, "iifname", "oifname", "dport");
+	write_inbound_rule(out, config, "oifname", "iifname", "sport");
 }
 
 /*
  * write_rules writes a template line by line: @P stands for the ports, @I for
- * the interfaces, @L for the listener's port, @M for the mark, @O for the
- * match of postern's own packets, @U for its user id.
+ * the interfaces, @N for the rules of those that inbound mail comes from, @L
+ * for the listener's port, @M for the mark, @O for the match of postern's own
+ * packets, @U for its user id.
  */
 static void
 write_rules(FILE *out, const char *text, const struct config *config,
@@ -145,7 +182,11 @@ write_rules(FILE *out, const char *text, const struct config *config,
 			write_ports(out, config);
 			break;
 		case 'I':
-			write_interfaces(out, config);
+			write_interfaces(
+			    out, config->interfaces, config->interface_count);
+			break;
+		case 'N':
+			write_inbound(out, config);
 			break;
 		case 'L':
 			fprintf(out, "%u", config->listen_port);
@@ -199,6 +240,7 @@ static const char gateway_rules[] =
     "	}\n"
     "	chain forward {\n"
     "		type filter hook forward priority raw; policy accept;\n"
+    "@N"
     "		# from whatever interface, and however old the connection\n"
     "		tcp dport @P reject with tcp reset\n"
     "		tcp sport @P reject with tcp reset\n"

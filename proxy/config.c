@@ -87,6 +87,7 @@ config_free(struct config *config)
 	if (config == NULL)
 		return;
 	strings_free(config->interfaces, config->interface_count);
+	strings_free(config->inbound, config->inbound_count);
 	free(config->user);
 	free(config->trust);
 	free(config->dns.root_hints);

@@ -104,6 +104,8 @@ struct config {
 	enum config_mode mode;
 	char **interfaces; /* gateway: where clients are */
 	size_t interface_count;
+	char **inbound; /* gateway: where mail for servers behind it comes in */
+	size_t inbound_count;
 	uint16_t ports[CONFIG_PORTS_MAX];
 	size_t port_count;
 	uint16_t listen_port; /* TPROXY and REDIRECT lead here */

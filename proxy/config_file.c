@@ -98,6 +98,28 @@ load_files(struct load *load)
 
 /* The whole */
 
+/* Where clients are, nothing may pass for mail that comes in. */
+static int
+check_inbound(struct load *load)
+{
+	const struct config *config = load->config;
+	struct place place = place_of(load, "inbound");
+	size_t i, j;
+
+	if (config->mode == CONFIG_LOCAL && config->inbound_count > 0)
+		return load_fail_at(
+		    load, &place, "inbound: only for mode = gateway");
+	for (i = 0; i < config->inbound_count; i++)
+		for (j = 0; j < config->interface_count; j++)
+			if (strcmp(config->inbound[i], config->interfaces[j]) ==
+			    0)
+				return load_fail_at(load, &place,
+				    "inbound: %s is one of the interfaces that"
+				    " clients are behind",
+				    config->inbound[i]);
+	return 0;
+}
+
 static int
 check_interfaces(struct load *load)
 {
@@ -115,7 +137,7 @@ check_interfaces(struct load *load)
 		return load_fail_at(
 		    load, &place, "interfaces: only for mode = gateway");
 	}
-	return 0;
+	return check_inbound(load);
 }
 
 static int

@@ -447,6 +447,30 @@ def test_gateway_takes_several_ports_and_interfaces(net, origin, family):
 
 
 @FAMILIES
+def test_gateway_inbound(net, origin, family):
+    """Mail for a server behind the gateway comes in; nothing else does."""
+    ip = net.ip[family]
+    mx = listen(net.client, ip["client"])
+    server = listen(net.server, ip["server"])
+    relay = origin.listen(net.gate, family)
+    old = dial(net.client, ip["server"])
+    with old, accept(server) as served:
+        net.apply()
+        is_refused(net.server, ip["client"])  # without leave
+        net.apply("-o", "inbound = [wan0];")
+        with dial(net.server, ip["client"]) as outside, accept(mx) as inside:
+            talk(outside, inside)
+        is_cut(old)
+        says_nothing(served)
+    with dial(net.client, ip["server"]), accept(relay):
+        pass
+    is_refused(net.other, ip["server"])
+    is_refused(net.other, ip["client"])
+    nobody_came(server)
+    nobody_came(mx)
+
+
+@FAMILIES
 def test_gateway_leaves_the_rest_alone(net, origin, family):
     """Other ports, UDP, and what is addressed to the gateway itself."""
     ip = net.ip[family]

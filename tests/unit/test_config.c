@@ -22,6 +22,7 @@
 /* Nothing in it as it is by default. */
 static const char everything[] =
     "mode = gateway; interfaces = [lan0, lan1]; ports = [25, 2525];\n"
+    "inbound = [wan0];\n"
     "listen_port = 10026; keep_source_address = false;\n"
     "own_connections = uid; mark = 0x200; route_table = 77;\n"
     "route_priority = 78; manage_rules = false; keep_rules = false;\n"
@@ -128,7 +129,7 @@ assert_rules(const struct rule *a, const struct rule *b, size_t count)
 static void
 clear_pointers(struct config *config)
 {
-	config->interfaces = NULL;
+	config->interfaces = config->inbound = NULL;
 	config->user = config->trust = NULL;
 	config->dns.root_hints = config->dns.trust_anchor = NULL;
 	config->servers = config->domains = NULL;
@@ -140,6 +141,8 @@ assert_same(const struct config *a, const struct config *b)
 {
 	struct config x, y;
 
+	assert_strings(
+	    a->inbound, a->inbound_count, b->inbound, b->inbound_count);
 	assert_strings(a->interfaces, a->interface_count, b->interfaces,
 	    b->interface_count);
 	assert_same_text(a->user, b->user);

@@ -311,6 +311,11 @@ test_command_line(void **state)
 		"command line: interfaces: only for mode = gateway"},
 	    {"\ninterfaces = [lan0]", "mode = local;",
 		"@:2: interfaces: only for mode = gateway"},
+	    {"mode = local\ninbound = [wan0]", "",
+		"@:2: inbound: only for mode = gateway"},
+	    {"interfaces = [lan0, lan1]\ninbound = [wan0, lan1]", "",
+		"@:2: inbound: lan1 is one of the interfaces that clients are"
+		" behind"},
 	    {"", "",
 		"@: a gateway wants the interfaces that its clients are"
 		" behind: give interfaces, or -i IFACE"},

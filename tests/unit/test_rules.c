@@ -163,6 +163,33 @@ test_many(void **state)
 	free(text);
 }
 
+/* What comes in is let through ahead of the refusals, and nothing else is. */
+static void
+test_inbound(void **state)
+{
+	struct config *config = *state;
+	char *text = text_of(config, CONFIG_OWN_MARK);
+
+	assert_lacks(text, "oifname");
+	free(text);
+	config->inbound = calloc(2, sizeof(char *));
+	config->inbound[0] = strdup("wan0");
+	config->inbound[1] = strdup("wan1");
+	config->inbound_count = 2;
+	text = text_of(config, CONFIG_OWN_MARK);
+	assert_order(text, "hook forward",
+	    "\t\tiifname { \"wan0\", \"wan1\" } oifname != { \"wan0\", "
+	    "\"wan1\" } tcp dport { 25 } accept\n"
+	    "\t\toifname { \"wan0\", \"wan1\" } iifname != { \"wan0\", "
+	    "\"wan1\" } tcp sport { 25 } accept\n");
+	assert_order(text, "tcp sport { 25 } accept",
+	    "\t\ttcp dport { 25 } reject with tcp reset\n");
+	free(text);
+	free(config->inbound[1]);
+	config->inbound[1] = strdup("x\"; accept; #");
+	assert_refused(config, "x\"; accept; #");
+}
+
 static void
 test_local_by_mark(void **state)
 {
@@ -325,6 +352,7 @@ main(void)
 	    TEST(test_gateway),
 	    TEST(test_gateway_routing_is_told),
 	    TEST(test_many),
+	    TEST(test_inbound),
 	    TEST(test_local_by_mark),
 	    TEST(test_local_by_uid),
 	    TEST(test_root_is_refused),
