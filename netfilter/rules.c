@@ -287,6 +287,22 @@ static const char local_rules[] =
     "reject with tcp reset\n"
     "	}\n";
 
+/*
+ * Closed, while no configuration can be put in place: nothing is seized, all
+ * is refused.  Mail that comes in is, too: a guess at who may is not for here.
+ */
+static const char closed_forward[] =
+    "	chain forward {\n"
+    "		type filter hook forward priority raw; policy accept;\n"
+    "		tcp dport @P reject with tcp reset\n"
+    "		tcp sport @P reject with tcp reset\n"
+    "	}\n";
+static const char closed_output[] =
+    "	chain output {\n"
+    "		type filter hook output priority filter; policy accept;\n"
+    "		tcp dport @P fib daddr type != local reject with tcp reset\n"
+    "	}\n";
+
 /* For the reader of `postern rules show`; nft skips it. */
 static void
 write_routing(FILE *out, const struct config *config)
@@ -368,7 +384,10 @@ rules_text_here(const struct config *config, char error[RULES_ERROR_MAX])
 	return rules_text(config, rules_own(config), uid, error);
 }
 
-/* Runs one transaction; what nft says is cut to its first line. */
+/*
+ * Runs one transaction; what nft says of its failure is cut to its first line,
+ * and what it says otherwise to nothing.
+ */
 static int
 run_nft(const char *text, char error[RULES_ERROR_MAX])
 {
@@ -379,7 +398,7 @@ run_nft(const char *text, char error[RULES_ERROR_MAX])
 	if (!has_capability(CAP_NET_ADMIN))
 		return set_error(error, "needs CAP_NET_ADMIN: run it as root");
 	if ((nft = nft_ctx_new(NFT_CTX_DEFAULT)) == NULL ||
-	    nft_ctx_buffer_error(nft) != 0) {
+	    nft_ctx_buffer_error(nft) != 0 || nft_ctx_buffer_output(nft) != 0) {
 		ret = set_error(error, "libnftables: %s", strerror(ENOMEM));
 		goto out;
 	}
@@ -430,6 +449,31 @@ rules_apply(const struct config *config, char error[RULES_ERROR_MAX])
 		return -1;
 	if (run_nft(text, error) == 0)
 		ret = apply_routing(config, error);
+	free(text);
+	return ret;
+}
+
+int
+rules_close(const struct config *config, bool forwarded, bool own,
+    char error[RULES_ERROR_MAX])
+{
+	FILE *out;
+	char *text = NULL;
+	size_t len;
+	int ret;
+
+	if (run_nft("list table inet postern\n", error) == 0)
+		return 0; /* whatever it is, it is closed */
+	if ((out = open_memstream(&text, &len)) == NULL)
+		return set_error(error, "%s", strerror(errno));
+	fputs(RULES_CLEAR "table inet postern {\n", out);
+	if (forwarded)
+		write_rules(out, closed_forward, config, CONFIG_OWN_UID, 0);
+	if (own)
+		write_rules(out, closed_output, config, CONFIG_OWN_UID, 0);
+	fputs("}\n", out);
+	ret = fclose(out) == EOF ? set_error(error, "%s", strerror(errno))
+	                         : run_nft(text, error);
 	free(text);
 	return ret;
 }

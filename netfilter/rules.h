@@ -8,6 +8,7 @@
  * of postern alive, nothing to its ports leaves.
  */
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "proxy/config.h"
@@ -45,6 +46,15 @@ char *rules_text_here(const struct config *, char error[RULES_ERROR_MAX]);
  * an address family that stays closed because the host does without it.
  */
 int rules_apply(const struct config *, char error[RULES_ERROR_MAX]);
+
+/*
+ * rules_close is for a start that failed before rules_apply: where no table of
+ * postern's is in place, one is loaded that refuses the configuration's ports
+ * to whatever is forwarded, to this host's own programs, or to both.  Needs
+ * CAP_NET_ADMIN.  Returns 0, or -1 with the reason in error.
+ */
+int rules_close(const struct config *, bool forwarded, bool own,
+    char error[RULES_ERROR_MAX]);
 
 /*
  * rules_remove takes away the routing, then the table: the road is open again

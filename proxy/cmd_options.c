@@ -141,3 +141,16 @@ options_load(const struct options *options, char error[CONFIG_ERROR_MAX])
 	free(overrides);
 	return config;
 }
+
+struct config *
+options_glean(const struct options *options, bool *knows_mode)
+{
+	struct config *config;
+	char *overrides;
+
+	if ((overrides = options_overrides(options)) == NULL)
+		return NULL;
+	config = config_glean(options->path, overrides, knows_mode);
+	free(overrides);
+	return config;
+}

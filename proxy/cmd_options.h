@@ -89,5 +89,7 @@ char *options_overrides(const struct options *);
 /* options_load is config_load with these options; may be called again. */
 struct config *
 options_load(const struct options *, char error[CONFIG_ERROR_MAX]);
+/* options_glean is config_glean with them. */
+struct config *options_glean(const struct options *, bool *knows_mode);
 
 #endif

@@ -16,7 +16,7 @@ config_new(void)
 	if ((config = calloc(1, sizeof(*config))) == NULL)
 		return NULL;
 	config->mode = CONFIG_GATEWAY;
-	config->ports[config->port_count++] = 25;
+	config->ports[config->port_count++] = CONFIG_SMTP_PORT;
 	config->listen_port = 10025;
 	config->keep_source_address = true;
 	config->own_connections = CONFIG_OWN_AUTO;

@@ -17,6 +17,7 @@
 
 #define CONFIG_PATH "/etc/postern/postern.conf"
 
+#define CONFIG_SMTP_PORT       25 /* what is intercepted by default */
 #define CONFIG_PORTS_MAX       16
 #define CONFIG_INTERFACES_MAX  64
 #define CONFIG_FORWARD_MAX     8

@@ -277,3 +277,67 @@ out:
 	}
 	return load.config;
 }
+
+/* Gleaning */
+
+/* A list that failed in its middle keeps the elements that were good. */
+static void
+keep_good_ports(struct config *config)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < config->port_count; i++)
+		if (config->ports[i] != 0)
+			config->ports[n++] = config->ports[i];
+	if (n == 0)
+		config->ports[n++] = CONFIG_SMTP_PORT;
+	config->port_count = n;
+}
+
+/* False: what this source says of the mode, if anything, cannot be told. */
+static bool
+glean(struct load *load, enum load_source source, const char *text, size_t len)
+{
+	const struct ucl_node *node;
+	struct ucl_node *top;
+	bool knows_mode = true;
+
+	load_from(load, source);
+	if ((top = parse(load, text, len)) == NULL)
+		return false;
+	for (node = top->first; node != NULL; node = node->next) {
+		if (load_is_block(node) || load_is_section(node->key) ||
+		    load_setting(load, settings_config, "", node, load->config,
+			load->set) == 0)
+			continue;
+		if (strcmp(node->key, "mode") == 0)
+			knows_mode = false;
+	}
+	keep_good_ports(load->config);
+	ucl_node_free(top);
+	return knows_mode;
+}
+
+struct config *
+config_glean(const char *path, const char *overrides, bool *knows_mode)
+{
+	char error[CONFIG_ERROR_MAX];
+	struct load load = {
+	    .error = error,
+	    .file = path == NULL ? CONFIG_PATH : path,
+	};
+	char *text;
+	size_t len;
+
+	if ((load.config = config_new()) == NULL)
+		return NULL;
+	*knows_mode = false;
+	if ((text = file_text(path, &len, error)) != NULL)
+		*knows_mode = glean(&load, LOAD_FILE, text, len);
+	free(text);
+	if (!glean(&load, LOAD_OVERRIDES, overrides, strlen(overrides)))
+		*knows_mode = false;
+	else if (strcmp(place_of(&load, "mode").source, LOAD_COMMAND_LINE) == 0)
+		*knows_mode = true;
+	return load.config;
+}

@@ -24,4 +24,15 @@ struct config;
 struct config *config_load(
     const char *path, const char *overrides, char error[CONFIG_ERROR_MAX]);
 
+/*
+ * config_glean reads what can be read of a configuration that config_load
+ * refuses, for closing the road: the defaults, and over them every setting
+ * outside of sections and blocks that is right by itself.  *knows_mode says
+ * whether mode is among what is known; where it is not, it may be either.
+ * Never to be used for relaying.  Returns the settings (config_free), or NULL:
+ * ENOMEM.
+ */
+struct config *
+config_glean(const char *path, const char *overrides, bool *knows_mode);
+
 #endif

@@ -19,6 +19,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/cmd.h"
+#include "proxy/cmd_options.h"
 #include "proxy/parent_state.h"
 #include "proxy/process.h"
 
@@ -219,6 +220,36 @@ open_standard_descriptors(void)
 	close(fd);
 }
 
+/*
+ * A start that failed leaves the road as closed as it can: a machine that
+ * boots with a mistake in its configuration has no rules yet.
+ */
+static void
+close_road(const struct parent *parent)
+{
+	char error[RULES_ERROR_MAX];
+	struct config *config;
+	bool knows_mode = false;
+	bool has_forward, has_own;
+
+	config = options_glean(parent->options->options, &knows_mode);
+	if (config == NULL || !config->manage_rules ||
+	    parent->options->without_rules || geteuid() != 0) {
+		config_free(config);
+		return;
+	}
+	has_forward = !knows_mode || config->mode == CONFIG_GATEWAY;
+	has_own = !knows_mode || config->mode == CONFIG_LOCAL;
+	if (rules_close(config, has_forward, has_own, error) == -1)
+		log_warnx(
+		    "the road may be open: it cannot be closed: %s", error);
+	else
+		log_warnx("the road stays closed: connections to the ports are "
+			  "refused until postern starts; `postern rules "
+			  "remove` opens it");
+	config_free(config);
+}
+
 /* Reads the settings and closes the road. */
 static enum cmd_exit
 prepare(struct parent *parent)
@@ -227,6 +258,7 @@ prepare(struct parent *parent)
 
 	if (generation_load(&parent->now, 1, parent->options, error) == -1) {
 		log_warnx("%s", error);
+		close_road(parent);
 		return CMD_USAGE;
 	}
 	parent_begin_log(parent->now.config);
@@ -236,6 +268,7 @@ prepare(struct parent *parent)
 	    generation_seal(&parent->now, error) == -1 ||
 	    parent_apply_rules(parent, parent->now.config, error) == -1) {
 		log_warnx("%s", error);
+		close_road(parent);
 		return CMD_FAILED;
 	}
 	return CMD_OK;

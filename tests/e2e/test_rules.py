@@ -16,6 +16,7 @@ import select
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -313,6 +314,102 @@ def host():
     made = Host()
     yield made
     made.close()
+
+
+# A start that fails.
+
+def fails_to_start(ns, code, *options, text):
+    """`postern run` with this configuration ends with code; what it said."""
+    with tempfile.NamedTemporaryFile("w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        done = ns.run(POSTERN, "run", "-f", "-c", file.name, *options,
+                      check=False)
+    assert done.returncode == code, done.stderr
+    return done.stderr
+
+
+BROKEN = pytest.mark.parametrize("text, code, reason", [
+    ("interfaces = [lan0]; nonsense = 1\n", 2, "unknown setting 'nonsense'"),
+    ("interfaces = [lan0]; }\n", 2, ":1: "),
+    ("interfaces = [lan0]; user = nobody-there\n", 1, "there is no user"),
+], ids=["setting", "syntax", "user"])
+
+
+@BROKEN
+@FAMILIES
+def test_gateway_closes_where_it_cannot_start(net, family, text, code, reason):
+    """A machine that boots with a mistake in its file has no rules yet."""
+    ip = net.ip[family]
+    server = listen(net.server, ip["server"])
+    other = listen(net.server, ip["server"], 26)
+    with dial(net.client, ip["server"]) as old, accept(server) as served:
+        said = fails_to_start(net.gate, code, text=text)
+        assert reason in said and "the road stays closed" in said
+        is_cut(old)
+        says_nothing(served)
+    is_refused(net.client, ip["server"])
+    is_refused(net.other, ip["server"])
+    nobody_came(server)
+    with dial(net.client, ip["server"], 26) as client, accept(other) as end:
+        talk(client, end)
+    before = snapshot(net.gate)
+    fails_to_start(net.gate, code, text=text)
+    assert snapshot(net.gate) == before
+    rules(net.gate, "remove")
+    with dial(net.client, ip["server"]), accept(server):
+        pass
+
+
+@pytest.mark.parametrize("text, own, forwarded", [
+    ("mode = local; nonsense = 1\n", True, False),
+    ("mode = gateway; nonsense = 1\n", False, True),
+    ("mode = lokal\n", True, True),
+], ids=["local", "gateway", "unknown"])
+@FAMILIES
+def test_what_is_closed_goes_by_the_mode(net, family, text, own, forwarded):
+    ip = net.ip[family]
+    server = listen(net.server, ip["server"])
+    fails_to_start(net.gate, 2, text=text)
+    for ns, is_shut in ((net.gate, own), (net.client, forwarded)):
+        if is_shut:
+            is_refused(ns, ip["server"])
+            nobody_came(server)
+        else:
+            with dial(ns, ip["server"]), accept(server):
+                pass
+
+
+@pytest.mark.parametrize("text", [
+    "interfaces = [lan0]; nonsense = 1\n",
+    "mode = local; nonsense = 1\n",
+    "}",
+], ids=["gateway", "local", "unknown"])
+def test_a_failed_start_leaves_good_rules_alone(net, text):
+    net.apply()
+    before = snapshot(net.gate)
+    fails_to_start(net.gate, 2, text=text)
+    assert snapshot(net.gate) == before
+
+
+@pytest.mark.parametrize("text, options", [
+    ("interfaces = [lan0]; nonsense = 1\n", ["--no-rules"]),
+    ("manage_rules = false; nonsense = 1\n", []),
+], ids=["option", "setting"])
+def test_a_failed_start_leaves_rules_to_others(net, text, options):
+    before = snapshot(net.gate)
+    fails_to_start(net.gate, 2, *options, text=text)
+    assert snapshot(net.gate) == before
+
+
+def test_a_start_replaces_what_a_failed_one_closed(net, origin):
+    ip = net.ip[socket.AF_INET]
+    fails_to_start(net.gate, 2, text="nonsense = 1\n")
+    relay = origin.listen(net.gate, socket.AF_INET)
+    net.apply()
+    with dial(net.client, ip["server"]), accept(relay):
+        pass
+    assert "output" not in net.gate.run("nft", "list", "ruleset").stdout
 
 
 # Gateway.

@@ -580,6 +580,62 @@ test_options(void **state)
 	free(text);
 }
 
+struct gleaning {
+	const char *text, *overrides;
+	bool knows_mode;
+	enum config_mode mode;
+	uint16_t ports[3]; /* 0: the end */
+};
+
+/* What a configuration that is refused still says of what to close. */
+static void
+test_glean(void **state)
+{
+	static const struct gleaning rows[] = {
+	    {"", "", true, CONFIG_GATEWAY, {25}},
+	    {"mode = local; nonsense = 1", "", true, CONFIG_LOCAL, {25}},
+	    {"nonsense = 1; mode = local; ports = [587]", "", true,
+		CONFIG_LOCAL, {587}},
+	    {"mode = lokal; ports = [25, 587]", "", false, CONFIG_GATEWAY,
+		{25, 587}},
+	    {"mode = local; mode = local", "", false, CONFIG_LOCAL, {25}},
+	    {"ports = [25, 2525, 99999]", "", true, CONFIG_GATEWAY, {25, 2525}},
+	    {"ports = [x]", "", true, CONFIG_GATEWAY, {25}},
+	    {"ports = 25; dns { forward = [x] }; domain x", "", true,
+		CONFIG_GATEWAY, {25}},
+	    {"mode = local }", "", false, CONFIG_GATEWAY, {25}},
+	    {"mode = local }", "mode = gateway", true, CONFIG_GATEWAY, {25}},
+	    {"mode = lokal", "mode = local; ports = [26]", true, CONFIG_LOCAL,
+		{26}},
+	    {"mode = local", "}", false, CONFIG_LOCAL, {25}},
+	    {"mode = local", "mode = x", false, CONFIG_LOCAL, {25}},
+	};
+	struct config *config;
+	bool knows_mode;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct gleaning *row = &rows[i];
+		size_t n = 0;
+
+		write_file(file_path, row->text, strlen(row->text));
+		config = config_glean(file_path, row->overrides, &knows_mode);
+		assert_non_null(config);
+		assert_int_equal(knows_mode, row->knows_mode);
+		assert_int_equal(config->mode, row->mode);
+		while (n < 3 && row->ports[n] != 0)
+			n++;
+		assert_int_equal(config->port_count, n);
+		assert_memory_equal(
+		    config->ports, row->ports, n * sizeof(row->ports[0]));
+		config_free(config);
+	}
+	config = config_glean("/nonexistent/file", "", &knows_mode);
+	assert_non_null(config);
+	assert_false(knows_mode);
+	config_free(config);
+}
+
 static void
 test_options_bounds(void **state)
 {
@@ -614,6 +670,7 @@ main(void)
 	    cmocka_unit_test(test_long_text),
 	    cmocka_unit_test(test_options),
 	    cmocka_unit_test(test_options_bounds),
+	    cmocka_unit_test(test_glean),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
