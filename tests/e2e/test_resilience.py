@@ -480,14 +480,15 @@ def test_53_slow_handshakes_end(lab, ruled, served):
     with contextlib.ExitStack() as held:
         clients = [held.enter_context(lab.connect(server))
                    for _ in range(40)]
+        began = time.monotonic()
         for client in clients:
             client.reply()
             client.send(b"EHLO client\r\n")
-        began = time.monotonic()
         for client in clients:
             reply = client.reply()
             assert (reply.code, reply.text[:5]) == (421, "4.7.5"), str(reply)
-        assert 1 < time.monotonic() - began < 10
+        # the bytes alone would take half an hour
+        assert 1 < time.monotonic() - began < 60
         for session in list(server.sessions):
             assert session.ended.wait(10)
     server.on.clear()
