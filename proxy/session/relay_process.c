@@ -9,6 +9,7 @@
 #include <sys/tree.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,6 +34,7 @@
 #define LISTENERS_MAX    8
 #define ACCEPTS_PER_TURN 32 /* then sessions get their turn */
 #define ACCEPT_PAUSE_MS  500 /* while there are no descriptors */
+#define MALLOC_KEEPS     (4 << 20) /* bytes */
 
 /* How many sessions an address has. */
 struct client {
@@ -431,12 +433,25 @@ static const struct child_handlers handlers = {
     .drain = on_drain,
 };
 
+/*
+ * Buffers live from the first byte in them to the last, some microseconds in
+ * the middle of a message.  malloc would give each back to the kernel, and
+ * every page of the next would be faulted in anew.
+ */
+static void
+keep_freed_memory(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, MALLOC_KEEPS);
+	(void)mallopt(M_TRIM_THRESHOLD, MALLOC_KEEPS);
+}
+
 int
 main(void)
 {
 	static struct relay relay;
 	struct session_context *context = &relay.context;
 
+	keep_freed_memory();
 	if ((relay.base = event_base_new()) == NULL)
 		fatalx("cannot make an event loop");
 	RB_INIT(&relay.clients);
