@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: ISC
 """postern beside stunnel and a plain path, all to one STARTTLS sink.
 
-    bench.py [--messages N] [--large N] [--idle N]
+    bench.py [--rounds N] [--messages N] [--large N] [--idle N]
 
 The sender is Postfix's smtp-source in the lab's LAN; stunnel and postern run
-in the gateway's namespace, one at a time.  CPU is the proxy's own (user and
-system time of its processes), so that sender and sink do not count.  Figures
-of one run compare with each other and with nothing else.
+in the gateway's namespace, side by side, and take turns: each round measures
+every path once, and the table has the median of the rounds.  CPU is the
+proxy's own, from the scheduler's clock of its processes, so that sender and
+sink do not count.  Figures of one run compare with each other and with
+nothing else.
 """
 
 import argparse
+import collections
 import contextlib
 import glob
 import os
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -25,7 +29,6 @@ from lab.lab import LAN4, ROOTS  # noqa: E402
 
 ROOT = f"{ROOTS}/postfix"
 BUILD = os.path.abspath(os.environ.get("POSTERN_BUILD", "build"))
-TICK = os.sysconf("SC_CLK_TCK")
 SMALL, LARGE = 5120, 100_000_000
 
 
@@ -37,14 +40,11 @@ def unpacked(program):
     return [loader, "--library-path", ":".join(paths), f"{ROOT}{program}"]
 
 
-def stat(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        return file.read().rpartition(")")[2].split()
-
-
 def cpu(pids):
-    """Seconds of CPU that these processes have used."""
-    return sum(int(t) for pid in pids for t in stat(pid)[11:13]) / TICK
+    """Seconds of CPU that these processes have used, their threads that have
+    ended included."""
+    # The clock's id, as clock_getcpuclockid(3) makes it.
+    return sum(time.clock_gettime(~pid << 3 | 2) for pid in pids)
 
 
 def resident(pids):
@@ -74,10 +74,9 @@ class Path:
             f"{self.host}:{self.port}", timeout=600)
         return time.monotonic() - began, cpu(self.pids()) - before
 
-    def hold(self, count, inside):
+    def hold(self, count, inside, before):
         """KiB a session for count sessions at rest: after EHLO, or inside
-        a message."""
-        before = resident(self.pids())
+        a message; before is what was resident without any."""
         with contextlib.ExitStack() as stack:
             for _ in range(count):
                 client = stack.enter_context(self.lab.connect(
@@ -128,20 +127,34 @@ def stunnel(lab, address, name):
         process.stop()
 
 
-def measure(path, options, results):
-    print(f"  {path.name} ...", flush=True)
-    row = results.setdefault(path.name, {})
-    path.send(200, SMALL)  # warm: caches, resumable sessions
+def speed(path, options, figures):
+    """One round: a message a connection, connections reused, bulk."""
     for key, reuse in (("new", False), ("reused", True)):
         seconds, used = path.send(options.messages, SMALL, reuse)
-        row[f"{key}/s"] = options.messages / seconds
-        row[f"{key} cpu"] = used / options.messages * 1e6
+        figures[f"{key}/s"].append(options.messages / seconds)
+        figures[f"{key} cpu"].append(used / options.messages * 1e6)
     seconds, used = path.send(options.large, LARGE, parallel=1)
-    row["GB/s"] = options.large * LARGE / seconds / 1e9
-    row["bulk cpu"] = used / options.large * 1e3
-    if path.pids():
-        row["idle"] = path.hold(options.idle, False)
-        row["active"] = path.hold(options.idle, True)
+    figures["GB/s"].append(options.large * LARGE / seconds / 1e9)
+    figures["bulk cpu"].append(used / options.large * 1e3)
+
+
+def measure(paths, options):
+    """What each path came to: lists of a figure a round."""
+    results = {path.name: collections.defaultdict(list) for path in paths}
+    for path in paths:
+        path.send(200, SMALL)  # warm: caches, resumable sessions
+    for number in range(options.rounds):
+        for path in paths:
+            print(f"  round {number + 1}: {path.name} ...", flush=True)
+            speed(path, options, results[path.name])
+    for path in paths:
+        if path.pids():
+            print(f"  sessions held: {path.name} ...", flush=True)
+            before = resident(path.pids())
+            for key, inside in (("idle", False), ("active", True)):
+                results[path.name][key] = [
+                    path.hold(options.idle, inside, before)]
+    return results
 
 
 COLUMNS = (
@@ -156,29 +169,39 @@ COLUMNS = (
 )
 
 
+def ratio(ours, theirs):
+    """Their median, and how far the rounds lie apart."""
+    rounds = [a / b for a, b in zip(ours, theirs) if b]
+    if not rounds:
+        return "-"
+    spread = ("" if len(rounds) == 1
+              else f" ({min(rounds):.2f}-{max(rounds):.2f})")
+    return f"{statistics.median(rounds):.2f}{spread}"
+
+
 def report(results, about, options):
     print(f"\n5 KB messages, 20 at once, {options.messages} of them; "
-          f"{options.large} of 100 MB, one at a time; {options.idle} "
-          f"sessions held.\n{about}\n")
+          f"{options.large} of 100 MB, one at a time; the median of "
+          f"{options.rounds} rounds.  {options.idle} sessions held.\n"
+          f"{about}\n")
     names = list(results)
-    print(f"{'':32}" + "".join(f"{n:>12}" for n in names)
-          + f"{'postern/stunnel':>18}")
+    print(f"{'':32}" + "".join(f"{n:>10}" for n in names)
+          + f"{'postern/stunnel':>21}")
     for key, what, form in COLUMNS:
-        cells = [form.format(results[n][key]) if key in results[n] else "-"
+        cells = [form.format(statistics.median(results[n][key]))
+                 if results[n][key] and any(results[n][key]) else "-"
                  for n in names]
-        ours, theirs = results["postern"].get(key), results["stunnel"].get(key)
-        ratio = f"{ours / theirs:.2f}" if ours and theirs else "-"
-        print(f"{what:32}" + "".join(f"{c:>12}" for c in cells)
-              + f"{ratio:>18}")
+        print(f"{what:32}" + "".join(f"{c:>10}" for c in cells)
+              + f"{ratio(results['postern'][key], results['stunnel'][key]):>21}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--messages", type=int, default=3000)
-    parser.add_argument("--large", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--messages", type=int, default=2000)
+    parser.add_argument("--large", type=int, default=4)
     parser.add_argument("--idle", type=int, default=1000)
     options = parser.parse_args()
-    results = {}
     with Lab(mtas=()) as lab:
         domain, name = "bench.example", "mx.bench.example"
         address, address6 = lab.new_addresses()
@@ -186,16 +209,15 @@ def main():
         lab.domain(domain, name)
         with sink(lab, lab.issue(name), address) as about:
             print("Measuring:", flush=True)
-            measure(Path(lab, "direct", address, 25, domain, list), options,
-                    results)
-            with stunnel(lab, address, name) as pids:
-                measure(Path(lab, "stunnel", f"{LAN4}1", 2525, domain, pids),
-                        options, results)
-            with Gateway(lab, lab.gateway, lab.config(
-                    "limits { sessions_per_client = 4096 }")) as gate:
-                measure(Path(lab, "postern", address, 25, domain,
-                             lambda: [gate.pid, *gate.children()]),
-                        options, results)
+            direct = Path(lab, "direct", address, 25, domain, list)
+            results = measure([direct], options)
+            with stunnel(lab, address, name) as pids, Gateway(
+                    lab, lab.gateway, lab.config(
+                        "limits { sessions_per_client = 4096 }")) as gate:
+                results |= measure([
+                    Path(lab, "stunnel", f"{LAN4}1", 2525, domain, pids),
+                    Path(lab, "postern", address, 25, domain,
+                         lambda: [gate.pid, *gate.children()])], options)
     report(results, about.removeprefix("ready, "), options)
 
 
