@@ -202,7 +202,7 @@ def main():
     parser.add_argument("--large", type=int, default=4)
     parser.add_argument("--idle", type=int, default=1000)
     options = parser.parse_args()
-    with Lab(mtas=()) as lab:
+    with Lab(mtas=(), has_tap=False) as lab:
         domain, name = "bench.example", "mx.bench.example"
         address, address6 = lab.new_addresses()
         lab.name_host(name, [address, address6])
