@@ -397,7 +397,8 @@ take_reply(struct server_leg *leg)
 /*
  * Input is taken reply by reply.  A second reply in the input while only one
  * was due meets its own state: inside the upgrade it stays unread, and
- * conn_start_tls refuses to begin over it.
+ * conn_start_tls refuses to begin over it.  What comes behind the reply at
+ * which the session parted with the leg is nobody's.
  */
 static void
 take_input(struct server_leg *leg)
@@ -406,8 +407,8 @@ take_input(struct server_leg *leg)
 	const uint8_t *data;
 	size_t len, used;
 
-	while (leg->state != SERVER_FAILED && leg->state != SERVER_HANDSHAKE &&
-	       leg->conn != NULL) {
+	while (leg->options.handler != NULL && leg->state != SERVER_FAILED &&
+	       leg->state != SERVER_HANDSHAKE) {
 		data = conn_input(leg->conn, &len);
 		if (len == 0)
 			return;

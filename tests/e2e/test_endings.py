@@ -54,6 +54,26 @@ def test_server_resets_while_bytes_are_written(lab, gateway):
     assert relays(gateway) == before
 
 
+def test_server_refuses_the_message_twice(lab, gateway):
+    """What comes behind the reply that ends the session is nobody's."""
+    domain, server = lab.good_domain()
+    before = relays(gateway)
+    server.on["data"] = lambda session, _line: (
+        session.send(b"552 5.3.4 enough\r\n552 5.3.4 enough\r\n"),
+        session.drain())
+    for _ in range(8):
+        with ready(lab, server) as client:
+            client.envelope("a@lan.example", f"b@{domain}")
+            assert client.command("DATA").code == 354
+            client.send(b"x\r\n")
+            assert client.reply().raw == b"552 5.3.4 enough\r\n"
+    server.on.clear()
+    for _ in range(8):
+        with ready(lab, server) as client:
+            assert client.command("NOOP").code == 250
+    assert relays(gateway) == before
+
+
 def test_unasked_421_leaves_nothing_behind(lab, gateway):
     _domain, server = lab.good_domain()
 

@@ -30,6 +30,9 @@ struct heard {
 	int codes[16];
 	int kinds[16];
 	int answered;
+	/* Retire it at this event, as a session that ends there does. */
+	enum server_event retires_at;
+	bool retires;
 };
 
 struct scene {
@@ -48,13 +51,14 @@ on_event(void *arg, struct server_leg *leg, enum server_event event,
 {
 	struct heard *heard = arg;
 
-	(void)leg;
 	heard->last = event;
 	heard->events[event]++;
 	if (event == SERVER_ANSWERED) {
 		heard->codes[heard->answered % 16] = reply->code;
 		heard->kinds[heard->answered++ % 16] = ref.kind;
 	}
+	if (heard->retires && event == heard->retires_at)
+		server_leg_retire(leg, true);
 }
 
 static void
@@ -101,7 +105,8 @@ listen_to(
 static void
 leave(struct scene *scene)
 {
-	server_leg_retire(scene->leg, true);
+	if (!scene->heard.retires)
+		server_leg_retire(scene->leg, true);
 	loop_run(base);
 	reaper_free(scene->reaper);
 	if (scene->fd != -1)
@@ -417,6 +422,29 @@ test_reply_to_nothing(void **state)
 	leave(&scene);
 }
 
+/* A session may part with a leg at any reply, whatever more there is. */
+static void
+test_retired_with_input_left(void **state)
+{
+	static const enum server_event events[] = {
+	    SERVER_UNASKED, SERVER_ANSWERED};
+	struct scene scene;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		come_up_clear(&scene, "250 mx\r\n");
+		scene.heard.retires = true;
+		scene.heard.retires_at = events[i];
+		if (events[i] == SERVER_ANSWERED)
+			command(&scene, 1, "A\r\n");
+		server_says(&scene, "552 a\r\n552 b\r\n552 c\r\n");
+		assert_int_equal(scene.heard.last, events[i]);
+		assert_int_equal(scene.heard.events[events[i]], 1);
+		leave(&scene);
+	}
+}
+
 static void
 test_pending_is_bounded(void **state)
 {
@@ -448,6 +476,7 @@ main(void)
 	    cmocka_unit_test(test_pipelining),
 	    cmocka_unit_test(test_no_pipelining),
 	    cmocka_unit_test(test_reply_to_nothing),
+	    cmocka_unit_test(test_retired_with_input_left),
 	    cmocka_unit_test(test_pending_is_bounded),
 	};
 	int failed;
