@@ -542,6 +542,7 @@ server_leg_new(const struct server_leg_options *options, int fd)
 	if ((leg = calloc(1, sizeof(*leg))) == NULL)
 		return NULL;
 	leg->options = *options;
+	leg->use_helo = options->use_helo;
 	reply_init(&leg->reply);
 	reply_init(&leg->ehlo_reply);
 	buf_init(&leg->held, SERVER_HELD_MAX);
@@ -597,6 +598,15 @@ server_leg_hello(struct server_leg *leg, const char *name, bool use_helo)
 	leg->use_helo = use_helo;
 	say(leg, leg->state == SERVER_GREETED ? SERVER_EHLO : SERVER_EHLO_TLS,
 	    "EHLO", leg->hello);
+}
+
+void
+server_leg_renew(
+    struct server_leg *leg, const struct reply *reply, bool is_helo)
+{
+	ehlo_parse(reply, &leg->ehlo);
+	if (is_helo)
+		leg->ehlo.capabilities = 0;
 }
 
 enum server_state

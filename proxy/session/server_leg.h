@@ -86,6 +86,7 @@ struct server_leg_options {
 	struct address address;
 	const char *sni; /* NULL: none; copied */
 	const char *hello; /* NULL: wait for server_leg_hello; copied */
+	bool use_helo; /* see there */
 	bool is_clear; /* do not ask for TLS */
 	bool allows_clear; /* go on where there is none */
 	const struct config_timeouts *timeouts; /* outlives the leg */
@@ -119,7 +120,13 @@ enum server_state server_leg_state(const struct server_leg *);
 struct conn *server_leg_conn(struct server_leg *);
 /* What the server offers now; valid from SERVER_UP. */
 const struct ehlo *server_leg_ehlo(const struct server_leg *);
-/* The reply that ehlo was read from. */
+/*
+ * server_leg_renew takes the server's 250 to an EHLO or HELO that was sent as
+ * a command: what it offers now, to HELO nothing, takes the place of what it
+ * offered before.
+ */
+void server_leg_renew(struct server_leg *, const struct reply *, bool is_helo);
+/* The reply that ehlo was read from when the leg came up. */
 const struct reply *server_leg_ehlo_reply(const struct server_leg *);
 /* "" for none. */
 const char *server_leg_sni(const struct server_leg *);

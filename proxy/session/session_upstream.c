@@ -119,6 +119,7 @@ session_dial(struct session *session, struct server_leg **legp, const char *sni,
 	    .address = session->server_address,
 	    .sni = sni,
 	    .hello = session->hello,
+	    .use_helo = session->is_helo,
 	    .is_clear = is_clear,
 	    .allows_clear = allows_clear,
 	    .timeouts = &config->timeouts,
@@ -234,7 +235,6 @@ on_answered(
 {
 	struct transaction *transaction = &session->transaction;
 	struct recipient *recipient;
-	struct ehlo ehlo;
 	bool is_positive = reply->code / 100 == 2;
 	size_t i;
 
@@ -287,8 +287,9 @@ on_answered(
 		if (reply->code != 250)
 			break; /* and all stays as it was */
 		session_take_hello(session);
-		ehlo_parse(reply, &ehlo);
-		session_answer_hello(session, ref.id, &ehlo, reply);
+		server_leg_renew(session->server, reply, session->is_helo);
+		session_answer_hello(
+		    session, ref.id, server_leg_ehlo(session->server), reply);
 		return;
 	case REPLY_FOR_AUTH:
 		if (reply->code == 334)

@@ -135,6 +135,51 @@ def test_refused_second_ehlo_keeps_the_transaction(lab, gateway):
         "one@lan.example", [f"first@{domain}"])
 
 
+def one_at_a_time(session, line):
+    """Action: 550 where more came before the reply to this line."""
+    session.stream.settimeout(0.5)
+    try:
+        session.buffer += session.stream.recv(65536)
+        return b"550 5.5.0 pipelined: " + line + b"\r\n"
+    except TimeoutError:
+        return None
+    finally:
+        session.stream.settimeout(session.server.timeout)
+
+
+@pytest.mark.parametrize("again", ["EHLO", "HELO"])
+def test_pipelining_follows_the_last_hello(lab, gateway, again):
+    domain, server = lab.good_domain()
+    with ready(lab, server) as client:
+        server.on["EHLO"] = b"250 mx\r\n"
+        assert client.command(again + " client.lan.example").code == 250
+        for verb in ("MAIL", "RCPT", "DATA"):
+            server.on[verb] = one_at_a_time
+        client.send((f"MAIL FROM:<a@lan.example>\r\nRCPT TO:<b@{domain}>\r\n"
+                     f"RCPT TO:<c@{domain}>\r\nDATA\r\n").encode())
+        assert [client.reply().code for _ in range(4)] == [250, 250, 250, 354]
+        client.send(b"x\r\n.\r\n")
+        assert client.reply().code == 250
+
+
+def test_second_connection_of_a_helo_only_client(lab, gateway):
+    """It says HELO where EHLO is refused inside TLS, as the first one did."""
+    name = lab.fresh("helo")
+    server = lab.mx(f"mx.{name}", certificates=[
+        lab.issue("default.example"), lab.issue(f"mx.{name}")])
+    lab.domain(name, server)
+    server.on["EHLO"] = lambda session, _line: (
+        b"502 5.5.1 what?\r\n" if session.is_tls else None)
+    with lab.connect(server) as client:
+        client.reply()
+        assert client.command("HELO old.lan.example").code == 250
+        assert [r.code for r in client.envelope("a@lan.example",
+                                                f"b@{name}")] == [250, 250]
+        assert client.message(MESSAGE).code == 250
+    assert server.wait_message().helo == "old.lan.example"
+    assert server.wait_message().sni == f"mx.{name}"
+
+
 def test_client_dies_before_the_354(lab, gateway):
     """Nothing of ours, QUIT least of all, gets into the message."""
     domain, server = lab.good_domain()

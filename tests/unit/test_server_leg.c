@@ -409,6 +409,35 @@ test_no_pipelining(void **state)
 	leave(&scene);
 }
 
+/* What the server said to the last EHLO or HELO is what counts. */
+static void
+test_renewed(void **state)
+{
+	static const char *const texts[] = {
+	    "250 mx\r\n", "250-mx\r\n250 PIPELINING\r\n"};
+	struct scene scene;
+	struct reply reply;
+	size_t i, used;
+	int is_helo;
+
+	(void)state;
+	for (i = 0; i < 2; i++)
+		for (is_helo = 0; is_helo < 2; is_helo++) {
+			come_up_clear(&scene, texts[1 - i]);
+			reply_init(&reply);
+			reply_feed(&reply, (const uint8_t *)texts[i],
+			    strlen(texts[i]), &used);
+			server_leg_renew(scene.leg, &reply, is_helo);
+			reply_clear(&reply);
+			command(&scene, 1, "A\r\n");
+			command(&scene, 2, "B\r\n");
+			server_says(&scene, "");
+			assert_string_equal(scene.said,
+			    i == 1 && !is_helo ? "A\r\nB\r\n" : "A\r\n");
+			leave(&scene);
+		}
+}
+
 static void
 test_reply_to_nothing(void **state)
 {
@@ -475,6 +504,7 @@ main(void)
 	    cmocka_unit_test(test_bad_replies),
 	    cmocka_unit_test(test_pipelining),
 	    cmocka_unit_test(test_no_pipelining),
+	    cmocka_unit_test(test_renewed),
 	    cmocka_unit_test(test_reply_to_nothing),
 	    cmocka_unit_test(test_retired_with_input_left),
 	    cmocka_unit_test(test_pending_is_bounded),
