@@ -19,6 +19,7 @@
 #include "proxy/session/policy_client.h"
 #include "proxy/session/session_state.h"
 #include "proxy/session/settings.h"
+#include "proxy/smtp/line.h"
 #include "proxy/tls/conn.h"
 
 /* A client that does not read its answers gets to give no more commands. */
@@ -307,6 +308,26 @@ has_room(struct session *session)
 		   server_leg_room(session->server) > 2);
 }
 
+/*
+ * The client has gone, or has half-closed and given all its commands, while
+ * the server is not up.  No mail can come of that: nobody waits for it, nor
+ * holds the server's connection, up to the server's deadline.  Commands that
+ * are still to be taken have their answers due, however late.
+ */
+static void
+look_for_client(struct session *session)
+{
+	const uint8_t *data;
+	struct line line;
+	size_t len;
+
+	if (session->is_up || !conn_is_eof(session->client))
+		return;
+	data = conn_input(session->client, &len);
+	if (line_next(data, len, LINE_COMMAND_MAX, &line) == LINE_MORE)
+		session_close(session, "the client closed");
+}
+
 /* One thing done; false: nothing can be done without another event. */
 static bool
 step(struct session *session)
@@ -340,6 +361,8 @@ step(struct session *session)
 	case SESSION_SERVER_RULE:
 	case SESSION_GREETING:
 	case SESSION_HELLO:
+		look_for_client(session);
+		return false;
 	case SESSION_DECISION:
 	case SESSION_REDIAL:
 	case SESSION_REPLAY:

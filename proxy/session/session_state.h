@@ -123,7 +123,6 @@ struct session {
 	bool is_running; /* guard of session_run */
 	bool runs_again;
 	bool waits_for_room; /* see session_run */
-	bool client_gone;
 
 	/* For the session's record. */
 	int64_t started;

@@ -3,12 +3,13 @@
 once wrong."""
 
 import os
+import re
 import threading
 import time
 
 import pytest
 from lab.smtp_client import Closed
-from lab.smtp_server import late, reset, then
+from lab.smtp_server import late, reset, silence, then
 
 MESSAGE = b"Subject: test\r\n\r\nbody\r\n"
 
@@ -178,6 +179,56 @@ def test_second_connection_of_a_helo_only_client(lab, gateway):
         assert client.message(MESSAGE).code == 250
     assert server.wait_message().helo == "old.lan.example"
     assert server.wait_message().sni == f"mx.{name}"
+
+
+def silent_at(server, stage):
+    """Has the server say nothing more from a stage on; an Event that says
+    when it has come to it."""
+    reached = threading.Event()
+
+    def act(session, line):
+        reached.set()
+        return silence(session, line)
+
+    server.on[stage] = act
+    if stage == "tls-EHLO":
+        server.on["EHLO"] = lambda session, line: (
+            act(session, line) if session.is_tls else None)
+    elif stage == "handshake":
+        server.on["STARTTLS"] = then(b"220 go\r\n", act)
+    return reached
+
+
+SILENT = ["connect", "EHLO", "STARTTLS", "handshake", "tls-EHLO"]
+
+
+@pytest.mark.parametrize("ending", ["reset", "half_close", "close"])
+@pytest.mark.parametrize("stage", SILENT)
+def test_client_leaves_a_silent_server(lab, gateway, stage, ending):
+    """Nothing can come of it any more: the session ends there and then."""
+    _domain, server = lab.good_domain()
+    reached = silent_at(server, stage)
+    client = lab.connect(server)
+    if stage != "connect":
+        client.reply()
+        client.send(b"EHLO client.lan.example\r\n")
+    assert reached.wait(20)
+    getattr(client, ending)()
+    gateway.log.wait(re.compile("session id=.* end=\"the client"), 10)
+    assert server.wait_session().ended.wait(10)
+    client.close()
+
+
+def test_half_close_before_the_greeting(lab, gateway):
+    """All that was asked is answered, however late the server is."""
+    _domain, server = lab.good_domain()
+    server.on["connect"] = late(2)
+    server.on["EHLO"] = late(1)
+    with lab.connect(server) as client:
+        client.send(b"EHLO client.lan.example\r\nNOOP\r\nQUIT\r\n")
+        client.half_close()
+        assert [client.reply().code for _ in range(4)] == [220, 250, 250, 221]
+        assert client.at_end()
 
 
 def test_client_dies_before_the_354(lab, gateway):
