@@ -288,6 +288,7 @@ on_answer(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 	/* A question that was cancelled meanwhile is still answered. */
 	if (question == NULL || question->channel != channel)
 		goto out;
+	known->era = question->era;
 	if (question->era == client->era)
 		remember(client, &question->subject, known);
 	answer(client, question, known);
@@ -432,6 +433,12 @@ policy_ask_literal(struct policy_client *client, const struct address *server,
 	subject.server = *server;
 	subject.literal = *literal;
 	return ask(client, &subject, done, arg, question);
+}
+
+bool
+policy_holds(const struct policy_client *client, const struct known *known)
+{
+	return known->era == client->era && known_is_good(known);
 }
 
 void

@@ -25,6 +25,7 @@ struct question;
 struct known {
 	size_t refs;
 	int64_t expires; /* monotonic ms: good until then */
+	uint64_t era; /* of the rules that it was asked under */
 	struct decision decision;
 };
 struct known *known_ref(struct known *);
@@ -64,6 +65,8 @@ struct known *
 policy_ask_literal(struct policy_client *, const struct address *server,
     const struct address *literal, void (*done)(void *, struct known *),
     void *arg, struct question **question);
+/* Whether a decision is good and by the rules in force now. */
+bool policy_holds(const struct policy_client *, const struct known *);
 void policy_cancel(struct policy_client *, struct question *);
 
 /*

@@ -160,7 +160,10 @@ const char *session_peer(const struct session *, char[ADDRESS_TEXT_MAX]);
 /* session_upstream.c */
 /* Asks by which rule the whole connection is judged, if any, and dials. */
 void session_begin(struct session *);
-/* Asks again for a rule that has had its time; true: wait for it. */
+/*
+ * Asks again for a rule that has had its time, or was asked for before a
+ * reload; true: wait for it.
+ */
 bool session_refresh_rule(struct session *);
 /* Dials D into *leg; -1 with errno set. */
 int session_dial(struct session *, struct server_leg **leg, const char *sni,

@@ -455,7 +455,8 @@ session_refresh_rule(struct session *session)
 {
 	struct known *known;
 
-	if (session->rule == NULL || known_is_good(session->rule))
+	if (session->rule == NULL || !session->is_up ||
+	    policy_holds(session->context->policy, session->rule))
 		return false;
 	session_goto(session, SESSION_SERVER_RULE);
 	known = policy_ask_server(session->context->policy,

@@ -21,6 +21,7 @@ enum {
 	NEEDS_HELLO = 1 << 0, /* 503 before EHLO or HELO */
 	NEEDS_SILENCE = 1 << 1, /* waits for all replies still due */
 	NEEDS_NO_MAIL = 1 << 2, /* 503 inside a transaction */
+	NEEDS_RULE = 1 << 3, /* a server block's, as it is now */
 };
 
 struct rule_row {
@@ -349,17 +350,19 @@ verb_unknown(struct session *session, const struct command *command,
 static const struct rule_row rules[] = {
     [VERB_EHLO] = {verb_hello, NEEDS_SILENCE},
     [VERB_HELO] = {verb_hello, NEEDS_SILENCE},
-    [VERB_MAIL] = {verb_mail, NEEDS_HELLO | NEEDS_SILENCE | NEEDS_NO_MAIL},
-    [VERB_RCPT] = {verb_rcpt, NEEDS_HELLO},
+    [VERB_MAIL] = {verb_mail,
+	NEEDS_HELLO | NEEDS_SILENCE | NEEDS_NO_MAIL | NEEDS_RULE},
+    [VERB_RCPT] = {verb_rcpt, NEEDS_HELLO | NEEDS_RULE},
     [VERB_DATA] = {verb_data, NEEDS_HELLO},
     [VERB_BDAT] = {verb_bdat, 0},
     [VERB_RSET] = {verb_rset, NEEDS_SILENCE},
     [VERB_NOOP] = {verb_noop, 0},
     [VERB_QUIT] = {verb_quit, NEEDS_SILENCE},
-    [VERB_VRFY] = {verb_vrfy, NEEDS_HELLO},
-    [VERB_EXPN] = {verb_vrfy, NEEDS_HELLO},
+    [VERB_VRFY] = {verb_vrfy, NEEDS_HELLO | NEEDS_RULE},
+    [VERB_EXPN] = {verb_vrfy, NEEDS_HELLO | NEEDS_RULE},
     [VERB_HELP] = {verb_help, 0},
-    [VERB_AUTH] = {verb_auth, NEEDS_HELLO | NEEDS_SILENCE | NEEDS_NO_MAIL},
+    [VERB_AUTH] = {verb_auth,
+	NEEDS_HELLO | NEEDS_SILENCE | NEEDS_NO_MAIL | NEEDS_RULE},
     [VERB_STARTTLS] = {verb_starttls, 0},
     [VERB_UNKNOWN] = {verb_unknown, 0},
 };
@@ -424,7 +427,7 @@ session_take_command(struct session *session)
 		(session->server != NULL &&
 		    server_leg_pending(session->server) > 0)))
 		return false;
-	if ((command.verb == VERB_MAIL || command.verb == VERB_RCPT) &&
+	if ((rules[command.verb].needs & NEEDS_RULE) != 0 &&
 	    session_refresh_rule(session))
 		return false;
 	if (parsed == COMMAND_OK)

@@ -319,3 +319,22 @@ def test_421_has_a_status_of_its_class(lab, start_gateway):
         client.reply()
         reply = client.ehlo()
         assert (reply.code, reply.text[:5]) == (421, "4.7.5")
+
+
+def test_auth_goes_by_the_rules_of_now(lab, start_gateway):
+    """A password goes to whom the rules of now name, not those of once."""
+    _domain, server = lab.good_domain()
+    server.tls_capabilities = ["AUTH PLAIN"]
+    rule = (f'server "s" {{ match = ["{server.addresses[0]}"]; '
+            'names = ["%s"]; auth = true }')
+    gateway = start_gateway(rule % server.name)
+    said = ("AUTH PLAIN AGEAYg==", "VRFY b@lan.example",
+            "MAIL FROM:<a@lan.example>")
+    clients = [ready(lab, server) for _ in said]
+    gateway.configure(lab.config(rule % "mx.else.example"))
+    gateway.reload()
+    for client, line in zip(clients, said):
+        with client:
+            assert client.command(line).code == 421, line
+    for session in server.sessions:
+        assert not {"AUTH", "VRFY", "MAIL"} & set(session.verbs)
