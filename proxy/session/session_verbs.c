@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proxy/base/log.h"
 #include "proxy/config.h"
@@ -372,12 +373,12 @@ static const struct rule_row rules[] = {
  * command begins is anyone's guess.
  */
 static void
-refuse_line(struct session *session, enum line_result result)
+refuse_line(struct session *session, enum line_result result, size_t max)
 {
 	(void)answers_owe(&session->answers);
 	if (result == LINE_TOO_LONG)
 		session_end(session, "malformed command line", 421, "4.5.2",
-		    "command line longer than %d bytes", LINE_COMMAND_MAX);
+		    "command line longer than %zu bytes", max);
 	else
 		session_end(session, "malformed command line", 421, "4.5.2",
 		    "%s in a command: only CRLF ends a line",
@@ -401,6 +402,18 @@ act(struct session *session, const struct command *command,
 		rule->act(session, command, line);
 }
 
+/* AUTH may bring a token with it that no other line has room for. */
+static size_t
+line_max(const uint8_t *data, size_t len)
+{
+	static const char verb[] = "AUTH ";
+
+	return len >= strlen(verb) &&
+	               strncasecmp((const char *)data, verb, strlen(verb)) == 0
+	           ? LINE_AUTH_MAX
+	           : LINE_COMMAND_MAX;
+}
+
 bool
 session_take_command(struct session *session)
 {
@@ -409,16 +422,17 @@ session_take_command(struct session *session)
 	struct line line;
 	enum command_result parsed;
 	enum line_result result;
-	size_t len;
+	size_t len, max;
 
 	data = conn_input(session->client, &len);
 	if (len == 0)
 		return false;
-	result = line_next(data, len, LINE_COMMAND_MAX, &line);
+	max = line_max(data, len);
+	result = line_next(data, len, max, &line);
 	if (result == LINE_MORE)
 		return false;
 	if (result != LINE_READY) {
-		refuse_line(session, result);
+		refuse_line(session, result, max);
 		return false;
 	}
 	parsed = command_parse(&line, &command);

@@ -338,3 +338,18 @@ def test_auth_goes_by_the_rules_of_now(lab, start_gateway):
             assert client.command(line).code == 421, line
     for session in server.sessions:
         assert not {"AUTH", "VRFY", "MAIL"} & set(session.verbs)
+
+
+def test_auth_longer_than_a_command(lab, start_gateway):
+    """RFC 4954 section 4: tokens are, and come with the command itself."""
+    _domain, server = lab.good_domain()
+    server.tls_capabilities = ["AUTH XOAUTH2"]
+    start_gateway(f'server "s" {{ match = ["{server.addresses[0]}"]; '
+                  f'names = ["{server.name}"]; auth = true }}')
+    line = "AUTH XOAUTH2 " + "dG9r" * 2500
+    with ready(lab, server) as client:
+        assert client.command(line).code == 235
+        assert client.command("NOOP").code == 250
+        client.send(b"AUTH XOAUTH2 " + b"dG9r" * 4000 + b"\r\n")
+        assert client.reply().code == 421
+    assert (True, line.encode()) in server.sessions[-1].lines
