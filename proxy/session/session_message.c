@@ -157,8 +157,11 @@ session_stream(struct session *session)
 	    (int64_t)session_config(session)->timeouts.data_block * 1000;
 
 	if (!session->is_discarding) {
-		if (!server_leg_may_stream(session->server))
+		if (!server_leg_may_stream(session->server)) {
+			/* It is the server's turn: its deadline rules. */
+			conn_set_deadline(session->client, -1);
 			return;
+		}
 		server = server_leg_conn(session->server);
 	}
 	result = stream_run(&session->stream, session->client, server);

@@ -353,3 +353,17 @@ def test_auth_longer_than_a_command(lab, start_gateway):
         client.send(b"AUTH XOAUTH2 " + b"dG9r" * 4000 + b"\r\n")
         assert client.reply().code == 421
     assert (True, line.encode()) in server.sessions[-1].lines
+
+
+@pytest.mark.config("timeouts { data_block = 2 }")
+def test_chunk_waits_for_a_slow_server(lab, gateway):
+    """It is the server's turn, so the client is not the silent one."""
+    domain, server = lab.good_domain()
+    server.on["EHLO"] = lambda session, _line: (
+        b"250-mx\r\n250 CHUNKING\r\n" if session.is_tls else None)
+    server.on["RCPT"] = late(4)
+    with ready(lab, server) as client:
+        client.send((f"MAIL FROM:<a@lan.example>\r\nRCPT TO:<b@{domain}>\r\n"
+                     "BDAT 3 LAST\r\nabc").encode())
+        assert [client.reply().code for _ in range(3)] == [250] * 3
+    assert server.wait_message().content == b"abc"
