@@ -679,6 +679,13 @@ int
 server_leg_expect(
     struct server_leg *leg, struct server_ref ref, uint32_t timeout_s)
 {
+	size_t unread;
+
+	(void)conn_input(leg->conn, &unread);
+	if (unread > 0 && leg->sent == 0) {
+		errno = EPROTO;
+		return -1;
+	}
 	if (leg->sent != leg->count || expect(leg, ref, timeout_s, 0) == -1)
 		return -1;
 	if (leg->sent++ == 0)

@@ -142,7 +142,8 @@ int server_leg_command(struct server_leg *, struct server_ref,
     uint32_t timeout_s, const char *line, size_t len);
 /*
  * server_leg_expect takes a further reply as due, for what was not a command
- * line: the end of a message.
+ * line: the end of a message.  0, or -1, with errno EPROTO where a reply is
+ * there already, to what the server cannot have had.
  */
 int
 server_leg_expect(struct server_leg *, struct server_ref, uint32_t timeout_s);

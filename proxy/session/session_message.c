@@ -127,11 +127,12 @@ on_data_streamed(struct session *session)
 	struct server_ref ref = {.kind = REPLY_FOR_FINAL};
 
 	session->current = ref.id = answers_owe(&session->answers);
-	session_goto(session, SESSION_FINAL);
+	/* Before the state says that the message is whole: it is cut off. */
 	if (server_leg_expect(session->server, ref,
 		session_config(session)->timeouts.data_termination) == -1)
-		session_end(
-		    session, "out of step", 421, "4.3.0", "internal error");
+		session_end(session, "server out of step", 421, "4.5.0",
+		    "the server answered before it had the message");
+	session_goto(session, SESSION_FINAL);
 }
 
 static void
@@ -206,6 +207,11 @@ session_on_chunk_reply(struct session *session, uint32_t id, bool is_last,
 	    !session->is_discarding && id == session->current) {
 		session_end(session, "server out of step", 421, "4.5.0",
 		    "the server accepted a chunk that it does not have yet");
+		return;
+	}
+	if (is_positive && session->transaction.mail == MAIL_REFUSED) {
+		session_end(session, "server out of step", 421, "4.5.0",
+		    "the server accepts a message whose sender it refused");
 		return;
 	}
 	session_answer_raw(

@@ -367,3 +367,27 @@ def test_chunk_waits_for_a_slow_server(lab, gateway):
                      "BDAT 3 LAST\r\nabc").encode())
         assert [client.reply().code for _ in range(3)] == [250] * 3
     assert server.wait_message().content == b"abc"
+
+
+def test_server_takes_an_eager_message_unseen(lab, gateway):
+    """Its 250 came with the 354: it is no word on what was sent then."""
+    domain, server = lab.good_domain()
+    server.on["DATA"] = lambda session, _line: (
+        session.send(b"354 go\r\n250 2.0.0 taken already\r\n"),
+        session.drain())
+    with ready(lab, server) as client:
+        client.envelope("a@lan.example", f"b@{domain}")
+        client.send(b"DATA\r\nx\r\n.\r\n")
+        assert client.reply().code == 354
+        assert client.reply().code == 421
+    assert server.messages == []
+
+
+def test_server_takes_a_chunk_for_a_sender_it_refused(lab, gateway):
+    domain, server = lab.good_domain()
+    server.on["MAIL"] = late(1, b"550 5.7.1 not from you\r\n")
+    server.on["BDAT"] = b"250 2.0.0 taken all the same\r\n"
+    with ready(lab, server) as client:
+        client.send((f"MAIL FROM:<a@lan.example>\r\nRCPT TO:<b@{domain}>\r\n"
+                     "BDAT 3 LAST\r\nabc").encode())
+        assert [client.reply().code for _ in range(3)] == [250, 550, 421]
