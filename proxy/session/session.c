@@ -193,31 +193,6 @@ session_close(struct session *session, const char *why)
 }
 
 static void
-record_end(struct session *session)
-{
-	char text[ADDRESS_TEXT_MAX];
-	struct log_record record;
-
-	log_record_begin(&record, "session");
-	log_record_str(&record, "id", session->id);
-	log_record_str(
-	    &record, "client", address_text(&session->client_address, text));
-	log_record_str(
-	    &record, "server", address_text(&session->server_address, text));
-	log_record_str(&record, "helo", session->hello);
-	log_record_num(&record, "messages", session->messages);
-	log_record_num(&record, "recipients", session->recipients);
-	log_record_num(&record, "refused", session->refused);
-	log_record_num(&record, "bytes_in", conn_bytes_in(session->client));
-	log_record_num(&record, "bytes_out", conn_bytes_out(session->client));
-	log_record_num(
-	    &record, "ms", (uint64_t)(clock_monotonic_ms() - session->started));
-	log_record_str(&record, "end", session->end);
-	log_record_str(&record, "text", session->end_text);
-	log_record_end(&record);
-}
-
-static void
 session_free(void *arg)
 {
 	struct session *session = arg;
@@ -242,7 +217,7 @@ die(struct session *session, const char *why)
 		return;
 	if (session->end == NULL)
 		session->end = why;
-	record_end(session);
+	session_record_end(session);
 	drop_servers(session);
 	session_asking_clear(session);
 	policy_cancel(session->context->policy, session->question);

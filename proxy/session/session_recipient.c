@@ -8,17 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "certs/chain.h"
-#include "certs/digest.h"
 #include "proxy/base/clock.h"
-#include "proxy/base/log.h"
 #include "proxy/config.h"
 #include "proxy/session/hints.h"
 #include "proxy/session/policy_client.h"
 #include "proxy/session/session_state.h"
 #include "proxy/session/settings.h"
 #include "proxy/smtp/domain.h"
-#include "proxy/tls/conn.h"
 
 void
 session_asking_clear(struct session *session)
@@ -30,64 +26,6 @@ session_asking_clear(struct session *session)
 	free(asking->mailbox);
 	known_unref(asking->known);
 	memset(asking, 0, sizeof(*asking));
-}
-
-static void
-put_tls(struct log_record *record, struct server_leg *leg)
-{
-	const struct conn_tls *tls = conn_tls(server_leg_conn(leg));
-	uint8_t digest[DIGEST_LEN];
-	char hex[2 * DIGEST_LEN + 1];
-	size_t i;
-
-	if (tls == NULL)
-		return;
-	log_record_str(record, "sni", tls->sni);
-	log_record_str(record, "tls", tls->version);
-	log_record_str(record, "cipher", tls->cipher);
-	log_record_str(record, "group", tls->group);
-	if (tls->is_resumed)
-		log_record_str(record, "resumed", "yes");
-	chain_leaf_sha256(tls->chain, digest);
-	for (i = 0; i < sizeof(digest); i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-	log_record_str(record, "certificate", hex);
-}
-
-/* One line for each verdict: what was judged, by what, and the outcome. */
-static void
-record_verdict(struct session *session, const struct verdict *verdict,
-    struct server_leg *leg, const char *what)
-{
-	struct log_record record;
-	char text[ADDRESS_TEXT_MAX];
-
-	log_record_begin(&record, "verdict");
-	log_record_str(&record, "id", session->id);
-	log_record_str(&record, "result",
-	    !verdict->passes        ? "refused"
-	    : verdict->is_exception ? "exception"
-				    : "proved");
-	log_record_str(
-	    &record, "client", address_text(&session->client_address, text));
-	log_record_str(
-	    &record, "server", address_text(&session->server_address, text));
-	log_record_str(&record, "from", session->transaction.sender);
-	log_record_str(&record, "to", what);
-	if (session_config(session)->log.full_addresses)
-		log_record_str(&record, "to_local", session->asking.mailbox);
-	log_record_str(&record, "evidence", evidence_text(verdict->evidence));
-	if (verdict->word != RESULT_NONE)
-		log_record_str(
-		    &record, "word", result_word_text(verdict->word));
-	log_record_str(&record, "name", verdict->name);
-	put_tls(&record, leg);
-	if (!verdict->passes) {
-		log_record_num(&record, "code", (uint64_t)verdict->code);
-		log_record_str(&record, "status", verdict->status);
-	}
-	log_record_str(&record, "text", verdict->text);
-	log_record_end(&record);
 }
 
 static void
@@ -112,7 +50,7 @@ refuse(struct session *session)
 	session->refused++;
 	if (verdict->code / 100 == 4)
 		session->transaction.has_temporary = true;
-	record_verdict(session, verdict, session->server, asking->what);
+	session_record_verdict(session, verdict, asking->what);
 	session_answer(session, asking->answer, verdict->code, verdict->status,
 	    "%s (postern)", verdict->text);
 	session_asking_clear(session);
@@ -154,8 +92,7 @@ let_through(struct session *session)
 		session_goto(session, SESSION_READY);
 		return;
 	}
-	record_verdict(
-	    session, &asking->verdict, session->server, asking->what);
+	session_record_verdict(session, &asking->verdict, asking->what);
 	if (asking->verdict.name[0] != '\0' &&
 	    !asking->known->decision.has_address)
 		hints_put(session->context->hints, &session->server_address,
@@ -263,6 +200,7 @@ replace_server(struct session *session)
 	session->server = session->other;
 	session->other = NULL;
 	session->has_tls_fault = false;
+	session_note_server(session);
 }
 
 static int
@@ -512,7 +450,7 @@ session_prove_rule(struct session *session)
 	session->is_proved_by_rule = verdict.passes && !verdict.is_exception;
 	if (verdict.passes)
 		return true;
-	record_verdict(session, &verdict, session->server, peer);
+	session_record_verdict(session, &verdict, peer);
 	session->refused++;
 	session_end(session, "server not proved", 421, verdict.status, "%s",
 	    verdict.text);

@@ -6,7 +6,7 @@
  * The inside of a session, shared by the files that make it up: session.c
  * (life and strategy), session_verbs.c (commands), session_recipient.c (who
  * is let through, and the re-dial), session_message.c (DATA and BDAT),
- * session_upstream.c (the server).
+ * session_upstream.c (the server), session_record.c (the log).
  */
 
 #include <stdbool.h>
@@ -79,6 +79,25 @@ struct asking {
 	struct verdict verdict;
 };
 
+/* Of the last server that was up and the last verdict, for the record. */
+struct seen {
+	int64_t up; /* monotonic ms, of the first one; 0: none yet */
+	bool has_tls;
+	bool is_resumed;
+	const char *version; /* static, as are the next two */
+	const char *cipher;
+	const char *group;
+	char sni[DECISION_NAME_MAX];
+	char certificate[65]; /* SHA-256, in hexadecimal */
+
+	const char *outcome; /* static; NULL: no verdict yet */
+	enum evidence evidence;
+	enum result_word word;
+	char name[DECISION_NAME_MAX];
+	char from[DECISION_NAME_MAX];
+	char to[DECISION_NAME_MAX + ADDRESS_TEXT_MAX];
+};
+
 struct session {
 	enum session_state state;
 	const struct session_context *context;
@@ -125,6 +144,7 @@ struct session {
 	bool waits_for_room; /* see session_run */
 
 	/* For the session's record. */
+	struct seen seen;
 	int64_t started;
 	uint32_t messages;
 	uint32_t recipients;
@@ -156,6 +176,15 @@ void session_close(struct session *, const char *why);
 const struct config *session_config(const struct session *);
 /* Who the server is, for people: "192.0.2.9:25". */
 const char *session_peer(const struct session *, char[ADDRESS_TEXT_MAX]);
+
+/* session_record.c */
+/* The server is up: keeps what the records say of it. */
+void session_note_server(struct session *);
+/* One line: what was judged, for which recipient's domain, how it came out. */
+void session_record_verdict(
+    struct session *, const struct verdict *, const char *what);
+/* One line for the whole session, from its end. */
+void session_record_end(struct session *);
 
 /* session_upstream.c */
 /* Asks by which rule the whole connection is judged, if any, and dials. */

@@ -124,6 +124,7 @@ void
 session_say_hello(struct session *session)
 {
 	session->is_up = true;
+	session_note_server(session);
 	if (session->rule != NULL && !session_prove_rule(session))
 		return;
 	session_answer_hello(session, session->current,

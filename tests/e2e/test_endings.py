@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from lab.smtp_client import Closed
 from lab.smtp_server import late, reset, silence, then
 
@@ -19,6 +20,10 @@ def ready(lab, server, **options):
     assert client.reply().code == 220
     assert client.ehlo().code == 250
     return client
+
+
+def sha256(certificate):
+    return certificate.certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def relays(gateway):
@@ -391,3 +396,37 @@ def test_server_takes_a_chunk_for_a_sender_it_refused(lab, gateway):
         client.send((f"MAIL FROM:<a@lan.example>\r\nRCPT TO:<b@{domain}>\r\n"
                      "BDAT 3 LAST\r\nabc").encode())
         assert [client.reply().code for _ in range(3)] == [250, 550, 421]
+
+
+def test_record_of_a_session(lab, gateway):
+    """One line that can be read alone."""
+    domain, server = lab.good_domain()
+    with lab.connect(server) as client:
+        assert client.deliver("a@lan.example", [f"b@{domain}"],
+                              MESSAGE).code == 250
+    line = gateway.log.wait(re.compile("session id=.*"))[0]
+    fields = dict(re.findall(r'(\w+)=("[^"]*"|\S+)', line))
+    assert fields.keys() >= {"id", "client", "bytes_in", "bytes_out",
+                             "up_ms", "ms", "group", "cipher"}, line
+    assert fields["from"] == "lan.example"
+    assert fields["to"] == domain
+    assert fields["result"] == "proved"
+    assert fields["evidence"] == "mx+dnssec"
+    assert fields["name"] == server.name
+    assert fields["tls"] == "TLSv1.3"
+    assert fields["certificate"] == sha256(server.certificates[0])
+    assert int(fields["up_ms"]) <= int(fields["ms"])
+
+
+def test_record_of_a_refusal(lab, gateway):
+    name = lab.fresh()
+    server = lab.mx(f"mx.{name}", certificates=[lab.issue("else.example")])
+    lab.domain(name, server)
+    with lab.connect(server) as client:
+        assert client.deliver("a@lan.example", [f"b@{name}"],
+                              MESSAGE).code == 451
+    line = gateway.log.wait(re.compile("session id=.*"))[0]
+    for field in ("result=refused", f"to={name}", "evidence=mx+dnssec",
+                  "word=certificate-host-mismatch", "tls=TLSv1.3",
+                  f"certificate={sha256(server.certificates[0])}"):
+        assert field in line, line
