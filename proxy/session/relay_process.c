@@ -32,14 +32,15 @@
 #include "proxy/tls/client.h"
 
 #define LISTENERS_MAX    8
+#define IPV6_CLIENT_LEN  8 /* bytes of an address that tell clients apart */
 #define ACCEPTS_PER_TURN 32 /* then sessions get their turn */
 #define ACCEPT_PAUSE_MS  500 /* while there are no descriptors */
 #define MALLOC_KEEPS     (4 << 20) /* bytes */
 
-/* How many sessions an address has. */
+/* How many sessions a client has. */
 struct client {
 	RB_ENTRY(client) node;
-	struct address address; /* port 0 */
+	struct address address; /* as of client_key */
 	uint32_t sessions;
 };
 RB_HEAD(clients, client);
@@ -96,13 +97,28 @@ check_drained(struct relay *relay)
 		child_drained(relay->child);
 }
 
-/* Finds an address's count, making one; NULL: ENOMEM. */
+/*
+ * Whose session it is: the address's, but for IPv6 its network's, since whoever
+ * has one address of a /64 has all of them (RFC 6177).
+ */
+static struct address
+client_key(const struct address *address)
+{
+	struct address key = *address;
+
+	key.port = 0;
+	if (key.family == AF_INET6)
+		memset(key.ip + IPV6_CLIENT_LEN, 0,
+		    sizeof(key.ip) - IPV6_CLIENT_LEN);
+	return key;
+}
+
+/* Finds a client's count, making one; NULL: ENOMEM. */
 static struct client *
 client_of(struct relay *relay, const struct address *address)
 {
-	struct client key = {.address = *address}, *client;
+	struct client key = {.address = client_key(address)}, *client;
 
-	key.address.port = 0;
 	client = RB_FIND(clients, &relay->clients, &key);
 	if (client == NULL && (client = calloc(1, sizeof(*client))) != NULL) {
 		client->address = key.address;
@@ -223,7 +239,7 @@ take_connection(struct relay *relay, int fd, const struct address *peer)
 	client_release(relay, client);
 	if (is_full)
 		turn_away(fd, peer, "4.7.0",
-		    "too many sessions from this address "
+		    "too many sessions from this client "
 		    "(limits.sessions_per_client)");
 	else
 		start_session(relay, fd, peer, &origin, depth);

@@ -430,3 +430,18 @@ def test_record_of_a_refusal(lab, gateway):
                   "word=certificate-host-mismatch", "tls=TLSv1.3",
                   f"certificate={sha256(server.certificates[0])}"):
         assert field in line, line
+
+
+@pytest.mark.config("workers = 1", "limits { sessions_per_client = 2 }")
+def test_ipv6_clients_are_counted_by_their_network(lab, gateway):
+    """Whoever has one address of a /64 has all of them."""
+    _domain, server = lab.good_domain()
+    neighbour = lab.lan_host("neighbour", 77)
+    with (ready(lab, server, ipv6=True),
+          ready(lab, server, ipv6=True, ns=neighbour)):
+        for ns in (lab.client, neighbour):
+            with lab.connect(server, ipv6=True, ns=ns) as client:
+                reply = client.reply()
+                assert (reply.code, reply.text[:5]) == (421, "4.7.0")
+            with lab.connect(server, ns=ns) as client:
+                assert client.reply().code == 220
