@@ -47,6 +47,8 @@ RB_HEAD(question_tree, question);
 
 struct policy_client {
 	struct event_base *base;
+	void (*lost)(void *); /* NULL: nobody asks */
+	void *arg;
 	struct known *failed; /* the answer to what nobody will answer */
 	struct ipc_channel *channel; /* the newest; NULL: none now */
 	struct ipc_channel *previous; /* still answering old questions */
@@ -130,7 +132,7 @@ policy_temporary(const char *status, const char *text)
 }
 
 struct policy_client *
-policy_client_new(struct event_base *base)
+policy_client_new(struct event_base *base, void (*lost)(void *), void *arg)
 {
 	struct policy_client *client;
 
@@ -144,6 +146,8 @@ policy_client_new(struct event_base *base)
 		return NULL;
 	}
 	client->base = base;
+	client->lost = lost;
+	client->arg = arg;
 	RB_INIT(&client->questions);
 	RB_INIT(&client->entries);
 	TAILQ_INIT(&client->ages);
@@ -319,14 +323,17 @@ static void
 on_closed(void *arg, struct ipc_channel *channel, const char *why)
 {
 	struct policy_client *client = arg;
+	bool is_newest = client->channel == channel;
 
 	log_debug("channel to postern-policy closed: %s", why);
-	if (client->channel == channel)
+	if (is_newest)
 		client->channel = NULL;
 	else
 		client->previous = NULL;
 	fail_questions(client, channel);
 	ipc_channel_free(channel);
+	if (is_newest && client->lost != NULL)
+		client->lost(client->arg);
 }
 
 int

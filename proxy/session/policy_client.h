@@ -33,8 +33,12 @@ void known_unref(struct known *);
 /* Whether it still holds, by both clocks. */
 bool known_is_good(const struct known *);
 
-/* NULL: ENOMEM. */
-struct policy_client *policy_client_new(struct event_base *);
+/*
+ * policy_client_new: lost, which may be NULL, is called when the newest channel
+ * has closed; until another is attached nothing can be asked.  NULL: ENOMEM.
+ */
+struct policy_client *
+policy_client_new(struct event_base *, void (*lost)(void *), void *arg);
 void policy_client_free(struct policy_client *);
 
 /*

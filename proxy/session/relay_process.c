@@ -36,6 +36,8 @@
 #define ACCEPTS_PER_TURN 32 /* then sessions get their turn */
 #define ACCEPT_PAUSE_MS  500 /* while there are no descriptors */
 #define MALLOC_KEEPS     (4 << 20) /* bytes */
+/* Longer than the parent ever waits before it starts postern-policy again. */
+#define POLICY_WAIT_S 45
 
 /* How many sessions a client has. */
 struct client {
@@ -66,7 +68,9 @@ struct relay {
 	uint32_t sessions;
 	bool is_ready;
 	bool is_draining;
+	bool gives_up; /* to be started again: see on_policy_wait */
 	struct event *drain_timer;
+	struct event *policy_wait;
 };
 
 static int
@@ -93,8 +97,11 @@ RB_GENERATE(opens, open, node, open_compare)
 static void
 check_drained(struct relay *relay)
 {
-	if (relay->is_draining && relay->sessions == 0)
-		child_drained(relay->child);
+	if (!relay->is_draining || relay->sessions > 0)
+		return;
+	if (relay->gives_up)
+		fatalx("ended, to be started with a channel to postern-policy");
+	child_drained(relay->child);
 }
 
 /*
@@ -395,6 +402,7 @@ on_policy(void *arg, int fd)
 		log_warn("cannot take up the channel to postern-policy");
 		return 0;
 	}
+	evtimer_del(relay->policy_wait);
 	check_ready(relay);
 	return 0;
 }
@@ -417,28 +425,67 @@ on_drain_timeout(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-on_drain(void *arg, bool is_now)
+stop_accepting(struct relay *relay)
 {
-	struct relay *relay = arg;
 	struct timeval tv = {0};
 	size_t i;
 
-	if (!relay->is_draining) {
-		evtimer_del(relay->pause);
-		for (i = 0; i < relay->listener_count; i++) {
-			evutil_socket_t fd = event_get_fd(relay->listeners[i]);
+	evtimer_del(relay->pause);
+	evtimer_del(relay->policy_wait);
+	for (i = 0; i < relay->listener_count; i++) {
+		evutil_socket_t fd = event_get_fd(relay->listeners[i]);
 
-			event_free(relay->listeners[i]);
-			close((int)fd);
-		}
-		relay->listener_count = 0;
-		relay->is_draining = true;
-		if (relay->settings != NULL) {
-			tv.tv_sec = relay->settings->config->timeouts.drain;
-			evtimer_add(relay->drain_timer, &tv);
-		}
+		event_free(relay->listeners[i]);
+		close((int)fd);
 	}
+	relay->listener_count = 0;
+	relay->is_draining = true;
+	if (relay->settings != NULL) {
+		tv.tv_sec = relay->settings->config->timeouts.drain;
+		evtimer_add(relay->drain_timer, &tv);
+	}
+}
+
+static void
+on_drain(void *arg, bool is_now)
+{
+	struct relay *relay = arg;
+
+	if (!relay->is_draining)
+		stop_accepting(relay);
+	relay->gives_up = false; /* the parent wants it gone */
 	drain_all(relay, is_now);
+	check_drained(relay);
+}
+
+static void
+on_policy_lost(void *arg)
+{
+	static const struct timeval wait = {.tv_sec = POLICY_WAIT_S};
+	struct relay *relay = arg;
+
+	if (!relay->is_draining)
+		evtimer_add(relay->policy_wait, &wait);
+}
+
+/*
+ * The channel to postern-policy closed and no other came.  So that process has
+ * not ended, or its successor would have brought one: one of the two said what
+ * the other could not read.  What cannot ask can let nobody through; started
+ * again it can.
+ */
+static void
+on_policy_wait(evutil_socket_t fd, short what, void *arg)
+{
+	struct relay *relay = arg;
+
+	(void)fd;
+	(void)what;
+	log_warnx(
+	    "no channel to postern-policy for %d s: ending", POLICY_WAIT_S);
+	stop_accepting(relay);
+	relay->gives_up = true;
+	drain_all(relay, false);
 	check_drained(relay);
 }
 
@@ -481,10 +528,13 @@ main(void)
 	    relay.base, "postern-relay", &handlers, &relay);
 	relay.pause = evtimer_new(relay.base, on_pause_end, &relay);
 	relay.drain_timer = evtimer_new(relay.base, on_drain_timeout, &relay);
+	relay.policy_wait = evtimer_new(relay.base, on_policy_wait, &relay);
 	if (relay.pause == NULL || relay.drain_timer == NULL ||
+	    relay.policy_wait == NULL ||
 	    (context->reaper = reaper_new(relay.base)) == NULL ||
 	    (context->tls = tls_client_new()) == NULL ||
-	    (context->policy = policy_client_new(relay.base)) == NULL ||
+	    (context->policy = policy_client_new(
+		 relay.base, on_policy_lost, &relay)) == NULL ||
 	    (context->verdicts = verdict_cache_new()) == NULL ||
 	    (context->hints = hints_new()) == NULL)
 		fatalx("out of memory");

@@ -2,8 +2,10 @@
 """Sessions that end, or go on, in the middle of something: each of these was
 once wrong."""
 
+import ctypes
 import os
 import re
+import socket
 import threading
 import time
 
@@ -12,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from lab.smtp_client import Closed
 from lab.smtp_server import late, reset, silence, then
 
+PIDFD_GETFD = 438  # pidfd_getfd(2)
 MESSAGE = b"Subject: test\r\n\r\nbody\r\n"
 
 
@@ -445,3 +448,48 @@ def test_ipv6_clients_are_counted_by_their_network(lab, gateway):
                 assert (reply.code, reply.text[:5]) == (421, "4.7.0")
             with lab.connect(server, ns=ns) as client:
                 assert client.reply().code == 220
+
+
+def borrow_channel(pid):
+    """The relay's own end of its channel to postern-policy, or None."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        for name in map(int, os.listdir(f"/proc/{pid}/fd")):
+            fd = ctypes.CDLL(None).syscall(PIDFD_GETFD, pidfd, name, 0)
+            if name <= 3 or fd == -1:
+                continue
+            try:
+                end = socket.socket(fileno=fd)
+            except OSError:
+                os.close(fd)
+                continue
+            if (end.family, end.type & 0xf) == (socket.AF_UNIX,
+                                                socket.SOCK_SEQPACKET):
+                return end
+            end.close()
+    finally:
+        os.close(pidfd)
+    return None
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.config("workers = 1")
+def test_relay_that_lost_only_its_channel(lab, gateway):
+    """Neither process has ended, and the mail flows again."""
+    domain, server = lab.good_domain()
+    [relay], policy = relays(gateway), gateway.children("postern-policy")
+    with borrow_channel(relay) as end:
+        # postern-policy hears nonsense from this relay, and hangs up.
+        end.send(b"nonsense")
+    with ready(lab, server) as client:
+        reply = client.envelope("a@lan.example", f"b@{domain}")[-1]
+        assert reply.code == 451
+    until = time.monotonic() + 90
+    while relays(gateway) in ([relay], []):
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    gateway.log.wait(re.compile("relay 1: serving"), count=2)
+    with ready(lab, server) as client:
+        reply = client.envelope("a@lan.example", f"b@{domain}")[-1]
+        assert reply.code == 250
+    assert gateway.children("postern-policy") == policy

@@ -122,7 +122,7 @@ ask(struct policy_client *client, const char *domain, struct got *got,
 static void
 test_ask_and_cache(void **state)
 {
-	struct policy_client *client = policy_client_new(base);
+	struct policy_client *client = policy_client_new(base, NULL, NULL);
 	struct fake fake;
 	struct got got;
 	struct question *question;
@@ -159,7 +159,7 @@ test_ask_and_cache(void **state)
 static void
 test_cancel(void **state)
 {
-	struct policy_client *client = policy_client_new(base);
+	struct policy_client *client = policy_client_new(base, NULL, NULL);
 	struct fake fake;
 	struct got got;
 	struct question *question;
@@ -177,11 +177,70 @@ test_cancel(void **state)
 	loop_run(base);
 }
 
+static void
+on_lost(void *arg)
+{
+	++*(int *)arg;
+}
+
+/* The owner hears of the end of the newest channel, and of no other's. */
+static void
+test_lost(void **state)
+{
+	int lost = 0;
+	struct policy_client *client = policy_client_new(base, on_lost, &lost);
+	struct fake old, new;
+	struct got got;
+	struct question *question;
+
+	(void)state;
+	attach(client, &old);
+	assert_null(ask(client, "a.example", &got, &question));
+	attach(client, &new);
+	ipc_channel_free(old.channel);
+	loop_run(base);
+	assert_int_equal(got.answers, 1);
+	assert_int_equal(lost, 0);
+	ipc_channel_free(new.channel);
+	loop_run(base);
+	assert_int_equal(lost, 1);
+	attach(client, &new);
+	policy_client_free(client);
+	loop_run(base);
+	assert_int_equal(lost, 1);
+}
+
+/* What was asked under rules that are no more does not hold. */
+static void
+test_holds(void **state)
+{
+	struct policy_client *client = policy_client_new(base, NULL, NULL);
+	struct fake fake;
+	struct got got;
+	struct question *question;
+	struct known *known;
+
+	(void)state;
+	attach(client, &fake);
+	assert_null(ask(client, "a.example", &got, &question));
+	loop_run(base);
+	answer(&fake, fake.ids[0], 3600);
+	known = ask(client, "a.example", &got, &question);
+	assert_non_null(known);
+	assert_true(policy_holds(client, known));
+	policy_client_forget(client);
+	assert_true(known_is_good(known));
+	assert_false(policy_holds(client, known));
+	known_unref(known);
+	policy_client_free(client);
+	loop_run(base);
+}
+
 /* postern-policy dies: every question is answered, "failed". */
 static void
 test_gone(void **state)
 {
-	struct policy_client *client = policy_client_new(base);
+	struct policy_client *client = policy_client_new(base, NULL, NULL);
 	struct fake fake;
 	struct got a, b;
 	struct question *question;
@@ -209,7 +268,7 @@ test_gone(void **state)
 static void
 test_takeover(void **state)
 {
-	struct policy_client *client = policy_client_new(base);
+	struct policy_client *client = policy_client_new(base, NULL, NULL);
 	struct fake old, new;
 	struct got a, b;
 	struct question *question;
@@ -242,7 +301,7 @@ static void
 test_bad_answer(void **state)
 {
 	static struct ipc_message message;
-	struct policy_client *client = policy_client_new(base);
+	struct policy_client *client = policy_client_new(base, NULL, NULL);
 	struct fake fake;
 	struct got got;
 	struct question *question;
@@ -268,6 +327,8 @@ main(void)
 	    cmocka_unit_test(test_ask_and_cache),
 	    cmocka_unit_test(test_cancel),
 	    cmocka_unit_test(test_gone),
+	    cmocka_unit_test(test_lost),
+	    cmocka_unit_test(test_holds),
 	    cmocka_unit_test(test_takeover),
 	    cmocka_unit_test(test_bad_answer),
 	};
