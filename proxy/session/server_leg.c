@@ -17,14 +17,8 @@
 #include "proxy/config.h"
 #include "proxy/session/endpoints.h"
 #include "proxy/session/reap.h"
+#include "proxy/session/server_queue.h"
 #include "proxy/tls/conn.h"
-
-/* A command that was given and not yet answered. */
-struct pending {
-	struct server_ref ref;
-	uint32_t timeout_s;
-	size_t held; /* bytes of it in the held buffer; 0: sent */
-};
 
 struct server_leg {
 	enum server_state state;
@@ -39,11 +33,7 @@ struct server_leg {
 	bool is_offered; /* STARTTLS, in clear */
 	bool is_clear; /* ended up without TLS */
 	struct server_fault fault;
-	struct pending ring[SERVER_PENDING_MAX];
-	size_t first;
-	size_t count;
-	size_t sent; /* of count: on their way */
-	struct buf held;
+	struct server_queue queue;
 	struct endpoint endpoint;
 	struct reap_link reap;
 };
@@ -106,8 +96,8 @@ set_deadline(struct server_leg *leg, uint32_t seconds)
 static void
 update_deadline(struct server_leg *leg)
 {
-	if (leg->sent > 0)
-		set_deadline(leg, leg->ring[leg->first].timeout_s);
+	if (server_queue_awaits(&leg->queue))
+		set_deadline(leg, server_queue_timeout(&leg->queue));
 	else
 		conn_set_deadline(leg->conn, -1);
 }
@@ -308,34 +298,33 @@ on_helo(struct server_leg *leg, const struct reply *reply)
 static void
 send_held(struct server_leg *leg)
 {
-	struct pending *pending;
-	bool pipelines;
+	bool pipelines = (leg->ehlo.capabilities & EHLO_PIPELINING) != 0;
+	bool awaited_none = !server_queue_awaits(&leg->queue);
+	const void *line;
+	size_t len;
 
-	pipelines = (leg->ehlo.capabilities & EHLO_PIPELINING) != 0;
-	while (leg->sent < leg->count && (pipelines || leg->sent == 0)) {
-		pending =
-		    &leg->ring[(leg->first + leg->sent) % SERVER_PENDING_MAX];
-		if (conn_write(
-			leg->conn, buf_data(&leg->held), pending->held) == -1) {
+	while (
+	    (line = server_queue_next(&leg->queue, pipelines, &len)) != NULL) {
+		if (conn_write(leg->conn, line, len) == -1) {
 			if (conn_queued(leg->conn) == 0)
 				leg_fail(
 				    leg, RESULT_NONE, "3.0", "out of memory");
 			return;
 		}
-		buf_consume(&leg->held, pending->held);
-		pending->held = 0;
-		if (leg->sent++ == 0)
+		server_queue_sent(&leg->queue);
+		if (awaited_none)
 			update_deadline(leg);
+		awaited_none = false;
 	}
 }
 
 static void
 on_reply(struct server_leg *leg, const struct reply *reply)
 {
-	struct pending *pending;
+	struct server_ref ref;
 	char text[128];
 
-	if (leg->sent == 0) {
+	if (!server_queue_answered(&leg->queue, &ref)) {
 		/*
 		 * Nothing was asked.  A 421 may come at any time (RFC 5321
 		 * 3.8) and a refusal inside a message; everything else is out
@@ -351,15 +340,11 @@ on_reply(struct server_leg *leg, const struct reply *reply)
 		    reply->code, first_line(reply, text));
 		return;
 	}
-	pending = &leg->ring[leg->first];
-	leg->first = (leg->first + 1) % SERVER_PENDING_MAX;
-	leg->count--;
-	leg->sent--;
 	send_held(leg);
 	update_deadline(leg);
 	if (leg->options.handler != NULL)
-		leg->options.handler(leg->options.arg, leg, SERVER_ANSWERED,
-		    pending->ref, reply);
+		leg->options.handler(
+		    leg->options.arg, leg, SERVER_ANSWERED, ref, reply);
 }
 
 /* One whole reply, whatever the state. */
@@ -450,7 +435,8 @@ awaited(const struct server_leg *leg)
 	case SERVER_FAILED:
 		break;
 	}
-	return leg->sent > 0 ? "waiting for a reply" : "between commands";
+	return server_queue_awaits(&leg->queue) ? "waiting for a reply"
+	                                        : "between commands";
 }
 
 static void
@@ -493,7 +479,7 @@ leg_free(void *arg)
 	conn_free(leg->conn);
 	reply_clear(&leg->reply);
 	reply_clear(&leg->ehlo_reply);
-	buf_clear(&leg->held);
+	server_queue_clear(&leg->queue);
 	free(leg->sni);
 	free(leg->hello);
 	free(leg);
@@ -545,7 +531,7 @@ server_leg_new(const struct server_leg_options *options, int fd)
 	leg->use_helo = options->use_helo;
 	reply_init(&leg->reply);
 	reply_init(&leg->ehlo_reply);
-	buf_init(&leg->held, SERVER_HELD_MAX);
+	server_queue_init(&leg->queue);
 	leg->sni = strdup(options->sni != NULL ? options->sni : "");
 	if (leg->sni == NULL ||
 	    (options->hello != NULL &&
@@ -645,31 +631,12 @@ server_leg_fault(const struct server_leg *leg)
 	return &leg->fault;
 }
 
-static int
-expect(struct server_leg *leg, struct server_ref ref, uint32_t timeout_s,
-    size_t held)
-{
-	struct pending *pending;
-
-	if (leg->count == SERVER_PENDING_MAX) {
-		errno = ENOBUFS;
-		return -1;
-	}
-	pending = &leg->ring[(leg->first + leg->count++) % SERVER_PENDING_MAX];
-	pending->ref = ref;
-	pending->timeout_s = timeout_s;
-	pending->held = held;
-	return 0;
-}
-
 int
 server_leg_command(struct server_leg *leg, struct server_ref ref,
     uint32_t timeout_s, const char *line, size_t len)
 {
-	if (leg->state != SERVER_READY || leg->count == SERVER_PENDING_MAX ||
-	    buf_add(&leg->held, line, len) == -1)
-		return -1;
-	if (expect(leg, ref, timeout_s, len) == -1)
+	if (leg->state != SERVER_READY ||
+	    server_queue_add(&leg->queue, ref, timeout_s, line, len) == -1)
 		return -1;
 	send_held(leg);
 	return leg->state == SERVER_READY ? 0 : -1;
@@ -679,16 +646,17 @@ int
 server_leg_expect(
     struct server_leg *leg, struct server_ref ref, uint32_t timeout_s)
 {
+	bool awaited_none = !server_queue_awaits(&leg->queue);
 	size_t unread;
 
 	(void)conn_input(leg->conn, &unread);
-	if (unread > 0 && leg->sent == 0) {
+	if (unread > 0 && awaited_none) {
 		errno = EPROTO;
 		return -1;
 	}
-	if (leg->sent != leg->count || expect(leg, ref, timeout_s, 0) == -1)
+	if (server_queue_expect(&leg->queue, ref, timeout_s) == -1)
 		return -1;
-	if (leg->sent++ == 0)
+	if (awaited_none)
 		update_deadline(leg);
 	return 0;
 }
@@ -696,21 +664,21 @@ server_leg_expect(
 size_t
 server_leg_room(const struct server_leg *leg)
 {
-	if (buf_room(&leg->held) < (size_t)2 * LINE_AUTH_MAX)
+	if (buf_room(&leg->queue.held) < (size_t)2 * LINE_AUTH_MAX)
 		return 0;
-	return SERVER_PENDING_MAX - leg->count;
+	return SERVER_PENDING_MAX - leg->queue.count;
 }
 
 size_t
 server_leg_pending(const struct server_leg *leg)
 {
-	return leg->count;
+	return leg->queue.count;
 }
 
 bool
 server_leg_may_stream(const struct server_leg *leg)
 {
-	return leg->sent == leg->count;
+	return leg->queue.sent == leg->queue.count;
 }
 
 void
