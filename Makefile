@@ -54,7 +54,7 @@ ROW3	= $(wildcard proxy/config*.c \
 	  proxy/policy/blocks.c proxy/policy/decide.c proxy/policy/decision.c \
 	  proxy/session/verdict.c proxy/session/verdict_cache.c)
 ROW4	= $(patsubst %,proxy/session/%.c,answers endpoints reap server_leg \
-	  server_queue stream)
+	  server_queue server_start stream)
 ROW6	= $(wildcard proxy/*/*_process.c netfilter/*_process.c \
 	  certs/*_process.c proxy/policy/asker.c \
 	  proxy/policy/mx_lookup.c proxy/policy/server_names.c)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Knows the order in which a server is brought to TLS, and which reply belongs
- * to which command.  What replies mean to the client is for the session.
+ * Knows the life of a connection to a server, and hands replies to whom they
+ * belong.  The way to TLS is server_start.c's, the order of commands
+ * server_queue.c's; what replies mean to the client is for the session.
  */
 
 #include "proxy/session/server_leg.h"
@@ -15,28 +16,8 @@
 
 #include "proxy/base/log.h"
 #include "proxy/config.h"
-#include "proxy/session/endpoints.h"
-#include "proxy/session/reap.h"
-#include "proxy/session/server_queue.h"
+#include "proxy/session/server_leg_state.h"
 #include "proxy/tls/conn.h"
-
-struct server_leg {
-	enum server_state state;
-	struct server_leg_options options; /* its strings are our own */
-	char *sni; /* owned; "" for none */
-	char *hello; /* owned; NULL until it is known */
-	bool use_helo;
-	struct conn *conn;
-	struct reply reply; /* being read */
-	struct reply ehlo_reply;
-	struct ehlo ehlo;
-	bool is_offered; /* STARTTLS, in clear */
-	bool is_clear; /* ended up without TLS */
-	struct server_fault fault;
-	struct server_queue queue;
-	struct endpoint endpoint;
-	struct reap_link reap;
-};
 
 static const char *
 state_text(enum server_state state)
@@ -50,16 +31,17 @@ state_text(enum server_state state)
 	return names[state];
 }
 
-static void
-leg_goto(struct server_leg *leg, enum server_state state)
+void
+server_leg_goto(struct server_leg *leg, enum server_state state)
 {
 	log_debug("%s server %s -> %s", leg->options.log_id,
 	    state_text(leg->state), state_text(state));
 	leg->state = state;
 }
 
-static void
-tell(struct server_leg *leg, enum server_event event, const struct reply *reply)
+void
+server_leg_tell(
+    struct server_leg *leg, enum server_event event, const struct reply *reply)
 {
 	static const struct server_ref none;
 
@@ -67,10 +49,9 @@ tell(struct server_leg *leg, enum server_event event, const struct reply *reply)
 		leg->options.handler(leg->options.arg, leg, event, none, reply);
 }
 
-/* The one way in which a leg fails: once, and with a reason. */
-static void __attribute__((format(printf, 4, 5)))
-leg_fail(struct server_leg *leg, enum result_word word, const char *status,
-    const char *fmt, ...)
+void
+server_leg_fail(struct server_leg *leg, enum result_word word,
+    const char *status, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -81,82 +62,28 @@ leg_fail(struct server_leg *leg, enum result_word word, const char *status,
 	va_start(ap, fmt);
 	vsnprintf(leg->fault.text, sizeof(leg->fault.text), fmt, ap);
 	va_end(ap);
-	leg_goto(leg, SERVER_FAILED);
+	server_leg_goto(leg, SERVER_FAILED);
 	conn_abort(leg->conn);
-	tell(leg, SERVER_GONE, NULL);
+	server_leg_tell(leg, SERVER_GONE, NULL);
 }
 
-static void
-set_deadline(struct server_leg *leg, uint32_t seconds)
+void
+server_leg_set_deadline(struct server_leg *leg, uint32_t seconds)
 {
 	conn_set_deadline(leg->conn, (int64_t)seconds * 1000);
 }
 
-/* The oldest command's reply is what is waited for. */
-static void
-update_deadline(struct server_leg *leg)
+void
+server_leg_update_deadline(struct server_leg *leg)
 {
 	if (server_queue_awaits(&leg->queue))
-		set_deadline(leg, server_queue_timeout(&leg->queue));
+		server_leg_set_deadline(leg, server_queue_timeout(&leg->queue));
 	else
 		conn_set_deadline(leg->conn, -1);
 }
 
-static void
-say(struct server_leg *leg, enum server_state next, const char *verb,
-    const char *argument)
-{
-	char line[LINE_COMMAND_MAX];
-	size_t len;
-
-	/*
-	 * Before TLS is up one command has one reply: what is there already
-	 * answers something that was never asked (CVE-2026-42246).
-	 */
-	(void)conn_input(leg->conn, &len);
-	if (len > 0) {
-		leg_fail(leg, RESULT_VALIDATION_FAILURE, "7.5",
-		    "the server sent a reply before %s was sent: an "
-		    "injection attack",
-		    verb);
-		return;
-	}
-	len = (size_t)snprintf(line, sizeof(line), "%s%s%s\r\n", verb,
-	    argument != NULL ? " " : "", argument != NULL ? argument : "");
-	if (len >= sizeof(line) || conn_write(leg->conn, line, len) == -1) {
-		leg_fail(leg, RESULT_NONE, "3.0", "out of memory");
-		return;
-	}
-	leg_goto(leg, next);
-	set_deadline(leg, next == SERVER_STARTTLS
-			      ? leg->options.timeouts->handshake
-			      : leg->options.timeouts->reply);
-	(void)conn_flush(leg->conn);
-}
-
-static void
-come_up(struct server_leg *leg)
-{
-	leg_goto(leg, SERVER_READY);
-	update_deadline(leg);
-	tell(leg, SERVER_UP, &leg->ehlo_reply);
-}
-
-/* What EHLO's reply said takes the place of whatever was said before. */
-static void
-keep_ehlo(struct server_leg *leg)
-{
-	struct reply empty = leg->ehlo_reply;
-
-	reply_clear(&empty);
-	leg->ehlo_reply = leg->reply;
-	leg->reply = empty;
-	ehlo_parse(&leg->ehlo_reply, &leg->ehlo);
-}
-
-/* The first text of a reply, for people. */
-static const char *
-first_line(const struct reply *reply, char out[128])
+const char *
+server_leg_first_line(const struct reply *reply, char out[128])
 {
 	const char *text;
 	size_t len;
@@ -164,134 +91,6 @@ first_line(const struct reply *reply, char out[128])
 	if ((text = reply_text_line(reply, 0, &len)) == NULL)
 		len = 0;
 	return log_escape(out, 128, text, len > 100 ? 100 : len);
-}
-
-static void
-on_greeting(struct server_leg *leg, const struct reply *reply)
-{
-	char text[128];
-
-	if (leg->hello == NULL || reply->code != 220) {
-		if (leg->hello != NULL) {
-			leg_fail(leg, RESULT_NONE, "4.2",
-			    "the server greeted with %d %s", reply->code,
-			    first_line(reply, text));
-			return;
-		}
-		leg_goto(leg, SERVER_GREETED);
-		conn_set_deadline(leg->conn, -1);
-		tell(leg, SERVER_GREETED_US, reply);
-		return;
-	}
-	say(leg, SERVER_EHLO, "EHLO", leg->hello);
-}
-
-static void
-on_ehlo(struct server_leg *leg, const struct reply *reply)
-{
-	bool is_ok = reply->code == 250;
-
-	if (reply->code == 421) {
-		tell(leg, SERVER_SAID_NO, reply);
-		return;
-	}
-	if (is_ok)
-		keep_ehlo(leg);
-	leg->is_offered = is_ok &&
-	                  (leg->ehlo.capabilities & EHLO_STARTTLS) != 0;
-	if (!leg->options.is_clear) {
-		/*
-		 * Asked for even where it is not offered or EHLO was refused:
-		 * that is what stripping looks like.
-		 */
-		say(leg, SERVER_STARTTLS, "STARTTLS", NULL);
-	} else if (is_ok)
-		come_up(leg);
-	else
-		say(leg, SERVER_HELO, "HELO", leg->hello);
-}
-
-/*
- * No TLS.  Where some recipient may be reached without, the leg goes on in
- * clear and the fault waits for the verdict of each.
- */
-static void
-on_no_starttls(struct server_leg *leg, const struct reply *reply)
-{
-	char text[128], answer[SERVER_TEXT_MAX];
-
-	snprintf(answer, sizeof(answer), "%s STARTTLS and answered %d %s",
-	    leg->is_offered ? "the server offered" : "the server did not offer",
-	    reply->code, first_line(reply, text));
-	leg->fault.is_starttls = true;
-	if (!leg->options.allows_clear || reply->code == 421) {
-		leg_fail(
-		    leg, RESULT_STARTTLS_NOT_SUPPORTED, "7.4", "%s", answer);
-		return;
-	}
-	leg->fault.word = RESULT_STARTTLS_NOT_SUPPORTED;
-	strlcpy(leg->fault.text, answer, sizeof(leg->fault.text));
-	if (leg->ehlo_reply.line_count > 0)
-		come_up(leg);
-	else
-		say(leg, SERVER_HELO, "HELO", leg->hello);
-}
-
-static void
-on_starttls(struct server_leg *leg, const struct reply *reply)
-{
-	const char *sni = leg->sni[0] != '\0' ? leg->sni : NULL;
-
-	if (reply->code != 220) {
-		on_no_starttls(leg, reply);
-		return;
-	}
-	if (conn_start_tls(leg->conn, leg->options.tls, &leg->options.address,
-		sni) == -1) {
-		/* CVE-2021-38371 and its kin: STARTTLS response injection. */
-		leg->fault.is_handshake = true;
-		leg_fail(leg, RESULT_VALIDATION_FAILURE, "7.5", "%s",
-		    errno == EPROTO ? "the server sent data between its 220 to "
-				      "STARTTLS and the "
-				      "handshake: an injection attack"
-				    : strerror(errno));
-		return;
-	}
-	/* What was said in clear is forgotten (RFC 3207 4.2). */
-	reply_clear(&leg->ehlo_reply);
-	memset(&leg->ehlo, 0, sizeof(leg->ehlo));
-	leg_goto(leg, SERVER_HANDSHAKE);
-	set_deadline(leg, leg->options.timeouts->handshake);
-}
-
-static void
-on_ehlo_tls(struct server_leg *leg, const struct reply *reply)
-{
-	if (reply->code == 250) {
-		keep_ehlo(leg);
-		come_up(leg);
-	} else if (leg->use_helo && reply->code >= 500)
-		say(leg, SERVER_HELO, "HELO", leg->hello);
-	else {
-		leg_goto(leg, SERVER_REFUSED);
-		conn_set_deadline(leg->conn, -1);
-		tell(leg, SERVER_SAID_NO, reply);
-	}
-}
-
-static void
-on_helo(struct server_leg *leg, const struct reply *reply)
-{
-	if (reply->code == 250) {
-		keep_ehlo(leg);
-		/* A reply to HELO offers nothing, whatever it says. */
-		leg->ehlo.capabilities = 0;
-		come_up(leg);
-		return;
-	}
-	leg_goto(leg, SERVER_REFUSED);
-	conn_set_deadline(leg->conn, -1);
-	tell(leg, SERVER_SAID_NO, reply);
 }
 
 /* Sends what was held back, as far as the server may have it. */
@@ -307,13 +106,13 @@ send_held(struct server_leg *leg)
 	    (line = server_queue_next(&leg->queue, pipelines, &len)) != NULL) {
 		if (conn_write(leg->conn, line, len) == -1) {
 			if (conn_queued(leg->conn) == 0)
-				leg_fail(
+				server_leg_fail(
 				    leg, RESULT_NONE, "3.0", "out of memory");
 			return;
 		}
 		server_queue_sent(&leg->queue);
 		if (awaited_none)
-			update_deadline(leg);
+			server_leg_update_deadline(leg);
 		awaited_none = false;
 	}
 }
@@ -330,18 +129,18 @@ on_reply(struct server_leg *leg, const struct reply *reply)
 		 * 3.8) and a refusal inside a message; everything else is out
 		 * of step or an attack.
 		 */
-		tell(leg, SERVER_UNASKED, reply);
+		server_leg_tell(leg, SERVER_UNASKED, reply);
 		if (leg->options.handler == NULL)
 			return; /* the session has parted with it */
-		leg_fail(leg, RESULT_NONE, "4.2",
+		server_leg_fail(leg, RESULT_NONE, "4.2",
 		    reply->code == 421
 			? "the server ended the session: %d %s"
 			: "the server sent a reply to nothing: %d %s",
-		    reply->code, first_line(reply, text));
+		    reply->code, server_leg_first_line(reply, text));
 		return;
 	}
 	send_held(leg);
-	update_deadline(leg);
+	server_leg_update_deadline(leg);
 	if (leg->options.handler != NULL)
 		leg->options.handler(
 		    leg->options.arg, leg, SERVER_ANSWERED, ref, reply);
@@ -352,30 +151,22 @@ static void
 take_reply(struct server_leg *leg)
 {
 	switch (leg->state) {
-	case SERVER_GREETING:
-		on_greeting(leg, &leg->reply);
-		break;
-	case SERVER_EHLO:
-		on_ehlo(leg, &leg->reply);
-		break;
-	case SERVER_STARTTLS:
-		on_starttls(leg, &leg->reply);
-		break;
-	case SERVER_EHLO_TLS:
-		on_ehlo_tls(leg, &leg->reply);
-		break;
-	case SERVER_HELO:
-		on_helo(leg, &leg->reply);
-		break;
 	case SERVER_READY:
 	case SERVER_GREETED:
 	case SERVER_REFUSED:
 		on_reply(leg, &leg->reply);
-		break;
+		return;
+	case SERVER_GREETING:
+	case SERVER_EHLO:
+	case SERVER_STARTTLS:
+	case SERVER_EHLO_TLS:
+	case SERVER_HELO:
+		server_start_take(leg, &leg->reply);
+		return;
 	case SERVER_CONNECTING:
 	case SERVER_HANDSHAKE:
 	case SERVER_FAILED:
-		break;
+		return;
 	}
 }
 
@@ -402,7 +193,7 @@ take_input(struct server_leg *leg)
 		if (result == REPLY_MORE)
 			return;
 		if (result == REPLY_BAD) {
-			leg_fail(leg, RESULT_NONE, "5.0",
+			server_leg_fail(leg, RESULT_NONE, "5.0",
 			    "the server sent a malformed reply: %s",
 			    leg->reply.reason);
 			return;
@@ -445,15 +236,16 @@ on_conn_failed(struct server_leg *leg, const char *what)
 	switch (leg->state) {
 	case SERVER_CONNECTING:
 		leg->fault.is_connect = true;
-		leg_fail(leg, RESULT_NONE, "4.1", "no connection: %s", what);
+		server_leg_fail(
+		    leg, RESULT_NONE, "4.1", "no connection: %s", what);
 		return;
 	case SERVER_HANDSHAKE:
 		leg->fault.is_handshake = true;
-		leg_fail(leg, RESULT_VALIDATION_FAILURE, "7.5",
+		server_leg_fail(leg, RESULT_VALIDATION_FAILURE, "7.5",
 		    "TLS handshake failed: %s", what);
 		return;
 	case SERVER_STARTTLS:
-		leg_fail(leg, RESULT_STARTTLS_NOT_SUPPORTED, "7.4",
+		server_leg_fail(leg, RESULT_STARTTLS_NOT_SUPPORTED, "7.4",
 		    "%s while %s", what, awaited(leg));
 		return;
 	case SERVER_GREETING:
@@ -464,7 +256,7 @@ on_conn_failed(struct server_leg *leg, const char *what)
 	case SERVER_REFUSED:
 	case SERVER_READY:
 	case SERVER_FAILED:
-		leg_fail(
+		server_leg_fail(
 		    leg, RESULT_NONE, "4.2", "%s while %s", what, awaited(leg));
 		return;
 	}
@@ -492,17 +284,17 @@ on_conn(void *arg, struct conn *conn, enum conn_event event)
 
 	switch (event) {
 	case CONN_CONNECTED:
-		leg_goto(leg, SERVER_GREETING);
-		set_deadline(leg, leg->options.timeouts->greeting);
+		server_leg_goto(leg, SERVER_GREETING);
+		server_leg_set_deadline(leg, leg->options.timeouts->greeting);
 		break;
 	case CONN_TLS_UP:
-		say(leg, SERVER_EHLO_TLS, "EHLO", leg->hello);
+		server_start_say(leg, SERVER_EHLO_TLS, "EHLO", leg->hello);
 		break;
 	case CONN_INPUT:
 		take_input(leg);
 		break;
 	case CONN_WRITABLE:
-		tell(leg, SERVER_CAN_WRITE, NULL);
+		server_leg_tell(leg, SERVER_CAN_WRITE, NULL);
 		break;
 	case CONN_EOF:
 		on_conn_failed(leg, "the server closed the connection");
@@ -543,7 +335,7 @@ server_leg_new(const struct server_leg_options *options, int fd)
 		errno = ENOMEM;
 		return NULL;
 	}
-	set_deadline(leg, options->timeouts->connect);
+	server_leg_set_deadline(leg, options->timeouts->connect);
 	conn_connect(leg->conn, &options->address);
 	if (conn_local_address(leg->conn, &local) == 0)
 		endpoints_put(options->endpoints, &leg->endpoint, &local,
@@ -576,13 +368,14 @@ server_leg_hello(struct server_leg *leg, const char *name, bool use_helo)
 	if (leg->state != SERVER_GREETED && leg->state != SERVER_REFUSED)
 		return;
 	if ((copy = strdup(name)) == NULL) {
-		leg_fail(leg, RESULT_NONE, "3.0", "out of memory");
+		server_leg_fail(leg, RESULT_NONE, "3.0", "out of memory");
 		return;
 	}
 	free(leg->hello);
 	leg->hello = copy;
 	leg->use_helo = use_helo;
-	say(leg, leg->state == SERVER_GREETED ? SERVER_EHLO : SERVER_EHLO_TLS,
+	server_start_say(leg,
+	    leg->state == SERVER_GREETED ? SERVER_EHLO : SERVER_EHLO_TLS,
 	    "EHLO", leg->hello);
 }
 
@@ -657,7 +450,7 @@ server_leg_expect(
 	if (server_queue_expect(&leg->queue, ref, timeout_s) == -1)
 		return -1;
 	if (awaited_none)
-		update_deadline(leg);
+		server_leg_update_deadline(leg);
 	return 0;
 }
 
@@ -684,7 +477,7 @@ server_leg_may_stream(const struct server_leg *leg)
 void
 server_leg_wait(struct server_leg *leg)
 {
-	update_deadline(leg);
+	server_leg_update_deadline(leg);
 }
 
 void
