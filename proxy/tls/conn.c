@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Knows sockets, BoringSSL's wants and libevent; hides all three.  The owner
+ * Knows sockets and libevent, and hides them; TLS is conn_tls.c's.  The owner
  * decides what bytes mean.
  */
 
@@ -18,64 +18,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-
-#include "certs/chain.h"
 #include "proxy/base/address.h"
-#include "proxy/base/buf.h"
 #include "proxy/base/clock.h"
-#include "proxy/tls/client.h"
-#include "proxy/tls/error.h"
-#include "proxy/tls/wire.h"
+#include "proxy/tls/conn_state.h"
 
 #define DISCARDS_PER_EVENT 16
 #define READS_PER_EVENT    4 /* then other connections get their turn */
-#define RECORD_MAX         16384 /* bytes of one TLS record (RFC 8446 5.1) */
-#define RECORD_EXTRA       512 /* what a record costs at most beyond them */
-
-enum conn_state {
-	CONN_STATE_CONNECTING,
-	CONN_STATE_OPEN,
-	CONN_STATE_HANDSHAKE,
-	CONN_STATE_FINISHING,
-	CONN_STATE_DEAD,
-};
-
-struct conn {
-	int fd;
-	enum conn_state state;
-	struct event readable;
-	struct event writable;
-	struct event timer;
-	bool is_eof;
-	bool wants_writable; /* the owner waits for the queue to go */
-	bool is_shut; /* our direction has ended */
-	int64_t deadline; /* monotonic ms; -1: none */
-	int64_t linger_end; /* monotonic ms */
-	int64_t armed; /* when the timer fires; -1: is not */
-	struct event_base *base;
-	void (*handler)(void *, struct conn *, enum conn_event);
-	void *arg;
-	struct buf in;
-	struct buf out; /* wire bytes: records, where there is TLS */
-	struct wire wire; /* under ssl */
-	SSL *ssl;
-	char *sni; /* owned */
-	struct conn_tls tls;
-	bool has_tls;
-	uint64_t bytes_in;
-	uint64_t bytes_out;
-	size_t read_size;
-	char error[CONN_ERROR_MAX];
-};
 
 static void on_readable(evutil_socket_t, short, void *);
 static void on_writable(evutil_socket_t, short, void *);
 static void on_timer(evutil_socket_t, short, void *);
-static bool handshake(struct conn *);
 
 struct conn *
 conn_new(struct event_base *base, int fd,
@@ -126,18 +78,15 @@ conn_free(struct conn *conn)
 	if (conn == NULL)
 		return;
 	stop_events(conn);
-	SSL_free(conn->ssl);
+	conn_tls_clear(conn);
 	close(conn->fd);
-	chain_free(conn->tls.chain);
 	buf_clear(&conn->in);
 	buf_clear(&conn->out);
-	free(conn->sni);
 	free(conn);
 }
 
-/* The one way in which a connection dies; the owner hears of it once. */
-static void
-fail(struct conn *conn, const char *text)
+void
+conn_fail(struct conn *conn, const char *text)
 {
 	bool is_finishing = conn->state == CONN_STATE_FINISHING;
 
@@ -149,17 +98,8 @@ fail(struct conn *conn, const char *text)
 	conn->handler(conn->arg, conn, is_finishing ? CONN_DONE : CONN_FAILED);
 }
 
-static void
-fail_tls(struct conn *conn, const char *fallback)
-{
-	char text[TLS_ERROR_MAX];
-
-	fail(conn, tls_error_text(text, fallback));
-}
-
-/* Reads only where there is room: back-pressure. */
-static void
-update_reading(struct conn *conn)
+void
+conn_update_reading(struct conn *conn)
 {
 	bool wants;
 
@@ -171,18 +111,18 @@ update_reading(struct conn *conn)
 		event_del(&conn->readable);
 	else if (!event_pending(&conn->readable, EV_READ, NULL)) {
 		if (event_add(&conn->readable, NULL) == -1)
-			fail(conn, "out of memory");
+			conn_fail(conn, "out of memory");
 		/* TLS may hold decrypted bytes that no poll will announce. */
-		else if (conn->ssl != NULL && SSL_pending(conn->ssl) > 0)
+		else if (conn_tls_pending(conn))
 			event_active(&conn->readable, EV_READ, 0);
 	}
 }
 
-static void
-want_write(struct conn *conn)
+void
+conn_want_write(struct conn *conn)
 {
 	if (event_add(&conn->writable, NULL) == -1)
-		fail(conn, "out of memory");
+		conn_fail(conn, "out of memory");
 }
 
 void
@@ -199,7 +139,7 @@ conn_connect(struct conn *conn, const struct address *to)
 	    errno != EINPROGRESS)
 		snprintf(
 		    conn->error, sizeof(conn->error), "%s", strerror(errno));
-	want_write(conn);
+	conn_want_write(conn);
 	if (conn->error[0] != '\0')
 		event_active(&conn->writable, EV_WRITE, 0);
 }
@@ -222,66 +162,12 @@ on_connected(struct conn *conn)
 		char text[CONN_ERROR_MAX];
 
 		strlcpy(text, conn->error, sizeof(text));
-		fail(conn, text);
+		conn_fail(conn, text);
 		return;
 	}
 	conn->state = CONN_STATE_OPEN;
-	update_reading(conn);
+	conn_update_reading(conn);
 	conn->handler(conn->arg, conn, CONN_CONNECTED);
-}
-
-int
-conn_start_tls(struct conn *conn, struct tls_client *client,
-    const struct address *server, const char *sni)
-{
-	char *copy = NULL;
-	BIO *bio;
-	SSL *ssl;
-
-	if (conn->state != CONN_STATE_OPEN || conn->ssl != NULL ||
-	    buf_len(&conn->in) != 0 || buf_len(&conn->out) != 0) {
-		errno = EPROTO;
-		return -1;
-	}
-	if (sni != NULL && (copy = strdup(sni)) == NULL)
-		return -1;
-	if ((ssl = tls_client_start(client, server, sni)) == NULL) {
-		free(copy);
-		return -1;
-	}
-	conn->wire = (struct wire){.fd = conn->fd, .out = &conn->out};
-	if ((bio = wire_bio(&conn->wire)) == NULL) {
-		free(copy);
-		SSL_free(ssl);
-		errno = ENOMEM;
-		return -1;
-	}
-	SSL_set_bio(ssl, bio, bio);
-	conn->ssl = ssl;
-	conn->sni = copy;
-	conn->state = CONN_STATE_HANDSHAKE;
-	update_reading(conn);
-	/* Through the loop, so that no event arrives before this returns. */
-	event_active(&conn->readable, EV_READ, 0);
-	return 0;
-}
-
-static bool
-take_tls_facts(struct conn *conn)
-{
-	const SSL_CIPHER *cipher = SSL_get_current_cipher(conn->ssl);
-	uint16_t group = SSL_get_curve_id(conn->ssl);
-	const char *name = group != 0 ? SSL_get_curve_name(group) : NULL;
-
-	conn->tls.version = SSL_get_version(conn->ssl);
-	conn->tls.cipher = cipher != NULL ? SSL_CIPHER_get_name(cipher) : "";
-	conn->tls.group = name != NULL ? name : "";
-	conn->tls.sni = conn->sni != NULL ? conn->sni : "";
-	conn->tls.is_resumed = SSL_session_reused(conn->ssl) == 1;
-	conn->tls.chain = chain_from_buffers(
-	    SSL_get0_peer_certificates(conn->ssl));
-	conn->has_tls = conn->tls.chain != NULL;
-	return conn->has_tls;
 }
 
 /* One send; 0 where it blocked (and the write event is set) or failed. */
@@ -293,15 +179,14 @@ send_some(struct conn *conn, const uint8_t *data, size_t len)
 	if ((n = send(conn->fd, data, len, MSG_NOSIGNAL)) >= 0)
 		return (size_t)n;
 	if (errno == EAGAIN || errno == EINTR)
-		want_write(conn);
+		conn_want_write(conn);
 	else
-		fail(conn, strerror(errno));
+		conn_fail(conn, strerror(errno));
 	return 0;
 }
 
-/* Sends what is queued, as far as it goes; -1: the connection has failed. */
-static int
-send_out(struct conn *conn)
+int
+conn_send_out(struct conn *conn)
 {
 	size_t n;
 
@@ -313,74 +198,6 @@ send_out(struct conn *conn)
 	}
 	return conn->state == CONN_STATE_DEAD ? -1 : 0;
 }
-
-/* Makes one record of the data; 0 where there is no room or it failed. */
-static size_t
-seal(struct conn *conn, const uint8_t *data, size_t len)
-{
-	int n;
-
-	if (len > RECORD_MAX)
-		len = RECORD_MAX;
-	if (buf_room(&conn->out) < len + RECORD_EXTRA)
-		return 0;
-	ERR_clear_error();
-	if ((n = SSL_write(conn->ssl, data, (int)len)) > 0)
-		return (size_t)n;
-	fail_tls(conn, "out of memory");
-	return 0;
-}
-
-/* One step of the handshake; false once the connection has failed. */
-static bool
-handshake(struct conn *conn)
-{
-	int result;
-
-	ERR_clear_error();
-	result = SSL_do_handshake(conn->ssl);
-	/* Its alert, too, is to reach the server. */
-	if (send_out(conn) == -1)
-		return false;
-	if (result == 1) {
-		if (!take_tls_facts(conn)) {
-			fail(conn,
-			    errno == E2BIG
-				? "the server's certificate chain is too long"
-				: "the server sent no usable certificate "
-				  "chain");
-			return false;
-		}
-		conn->state = CONN_STATE_OPEN;
-		update_reading(conn);
-		conn->handler(conn->arg, conn, CONN_TLS_UP);
-		return conn->state == CONN_STATE_OPEN;
-	}
-	switch (SSL_get_error(conn->ssl, result)) {
-	case SSL_ERROR_WANT_READ:
-		return true;
-	case SSL_ERROR_WANT_WRITE:
-		want_write(conn);
-		return true;
-	case SSL_ERROR_SYSCALL:
-		fail_tls(conn, errno != 0 && result == -1
-				   ? strerror(errno)
-				   : "the server closed the connection during "
-				     "the handshake");
-		return false;
-	default:
-		fail_tls(conn,
-		    "the server closed the connection during the handshake");
-		return false;
-	}
-}
-
-enum got {
-	GOT_BYTES,
-	GOT_NOTHING, /* for now */
-	GOT_END,
-	GOT_FAILURE, /* fail() has been called */
-};
 
 static enum got
 read_plain(struct conn *conn, uint8_t *to, size_t size, size_t *len)
@@ -395,38 +212,8 @@ read_plain(struct conn *conn, uint8_t *to, size_t size, size_t *len)
 		return GOT_END;
 	if (errno == EAGAIN || errno == EINTR)
 		return GOT_NOTHING;
-	fail(conn, strerror(errno));
+	conn_fail(conn, strerror(errno));
 	return GOT_FAILURE;
-}
-
-static enum got
-read_tls(struct conn *conn, uint8_t *to, size_t size, size_t *len)
-{
-	int n;
-
-	ERR_clear_error();
-	if ((n = SSL_read(conn->ssl, to, (int)size)) > 0) {
-		*len = (size_t)n;
-		return GOT_BYTES;
-	}
-	switch (SSL_get_error(conn->ssl, n)) {
-	case SSL_ERROR_WANT_READ:
-		return GOT_NOTHING;
-	case SSL_ERROR_WANT_WRITE:
-		want_write(conn);
-		return GOT_NOTHING;
-	case SSL_ERROR_ZERO_RETURN:
-		return GOT_END;
-	case SSL_ERROR_SYSCALL:
-		/* SMTP frames its own replies: a bare FIN cuts nothing off. */
-		if (n == 0 || errno == 0)
-			return GOT_END;
-		fail_tls(conn, strerror(errno));
-		return GOT_FAILURE;
-	default:
-		fail_tls(conn, "TLS error");
-		return GOT_FAILURE;
-	}
 }
 
 static enum got
@@ -437,10 +224,10 @@ read_some(struct conn *conn)
 	enum got got;
 
 	if ((to = buf_reserve(&conn->in, conn->read_size)) == NULL) {
-		fail(conn, "out of memory");
+		conn_fail(conn, "out of memory");
 		return GOT_FAILURE;
 	}
-	got = conn->ssl != NULL ? read_tls(conn, to, conn->read_size, &len)
+	got = conn->ssl != NULL ? conn_read_tls(conn, to, conn->read_size, &len)
 	                        : read_plain(conn, to, conn->read_size, &len);
 	if (got != GOT_FAILURE)
 		buf_commit(&conn->in, len);
@@ -449,7 +236,7 @@ read_some(struct conn *conn)
 	                                         : CONN_READ_SIZE;
 	conn->bytes_in += len;
 	/* TLS may have had something to say of its own (RFC 8446 4.6.3). */
-	if (got != GOT_FAILURE && send_out(conn) == -1)
+	if (got != GOT_FAILURE && conn_send_out(conn) == -1)
 		return GOT_FAILURE;
 	return got;
 }
@@ -475,7 +262,7 @@ discard_input(struct conn *conn)
 		                     ? now + CONN_LINGER_MS
 		                     : conn->linger_end;
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		fail(conn, "closed");
+		conn_fail(conn, "closed");
 }
 
 static void
@@ -489,7 +276,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (conn->state == CONN_STATE_HANDSHAKE) {
-		if (!handshake(conn) || conn->state != CONN_STATE_OPEN)
+		if (!conn_handshake(conn) || conn->state != CONN_STATE_OPEN)
 			return;
 	}
 	if (conn->state == CONN_STATE_FINISHING) {
@@ -509,14 +296,14 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		return;
 	if (got == GOT_END)
 		conn->is_eof = true;
-	else if (conn->ssl != NULL && SSL_pending(conn->ssl) > 0 &&
+	else if (conn_tls_pending(conn) &&
 		 buf_len(&conn->in) < CONN_INPUT_MAX / 2)
 		event_active(&conn->readable, EV_READ, 0);
 	/* Most of it is consumed at once, and reading then just goes on. */
 	if (has_bytes)
 		conn->handler(conn->arg, conn, CONN_INPUT);
 	if (conn->state == CONN_STATE_OPEN)
-		update_reading(conn);
+		conn_update_reading(conn);
 	if (got == GOT_END && conn->state == CONN_STATE_OPEN)
 		conn->handler(conn->arg, conn, CONN_EOF);
 }
@@ -528,7 +315,7 @@ shut(struct conn *conn)
 		return;
 	conn->is_shut = true;
 	(void)shutdown(conn->fd, SHUT_WR);
-	update_reading(conn);
+	conn_update_reading(conn);
 	event_active(&conn->readable, EV_READ, 0);
 }
 
@@ -538,7 +325,7 @@ conn_flush(struct conn *conn)
 	if (conn->state != CONN_STATE_OPEN &&
 	    conn->state != CONN_STATE_FINISHING)
 		return conn->state == CONN_STATE_DEAD ? -1 : 0;
-	if (send_out(conn) == -1)
+	if (conn_send_out(conn) == -1)
 		return -1;
 	if (conn->state == CONN_STATE_FINISHING && buf_len(&conn->out) == 0)
 		shut(conn);
@@ -563,7 +350,7 @@ conn_write(struct conn *conn, const void *data, size_t len)
 		return -1;
 	}
 	for (done = 0; done < len; done += n)
-		if ((n = seal(conn, from + done, len - done)) == 0) {
+		if ((n = conn_seal(conn, from + done, len - done)) == 0) {
 			errno = EPIPE;
 			return -1;
 		}
@@ -577,13 +364,14 @@ conn_write_now(struct conn *conn, const void *data, size_t len)
 	const uint8_t *from = data;
 	size_t done, n;
 
-	if (conn->state != CONN_STATE_OPEN || send_out(conn) == -1)
+	if (conn->state != CONN_STATE_OPEN || conn_send_out(conn) == -1)
 		return 0;
 	for (done = 0; done < len; done += n) {
 		if (conn->ssl != NULL) {
-			if ((n = seal(conn, from + done, len - done)) == 0 &&
-			    send_out(conn) == 0)
-				n = seal(conn, from + done, len - done);
+			if ((n = conn_seal(conn, from + done, len - done)) ==
+				0 &&
+			    conn_send_out(conn) == 0)
+				n = conn_seal(conn, from + done, len - done);
 		} else
 			n = buf_len(&conn->out) == 0
 			        ? send_some(conn, from + done, len - done)
@@ -594,7 +382,7 @@ conn_write_now(struct conn *conn, const void *data, size_t len)
 		}
 	}
 	conn->bytes_out += done;
-	(void)send_out(conn);
+	(void)conn_send_out(conn);
 	return done;
 }
 
@@ -610,8 +398,8 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		on_connected(conn);
 		return;
 	case CONN_STATE_HANDSHAKE:
-		if (send_out(conn) == 0)
-			(void)handshake(conn);
+		if (conn_send_out(conn) == 0)
+			(void)conn_handshake(conn);
 		return;
 	case CONN_STATE_OPEN:
 	case CONN_STATE_FINISHING:
@@ -673,7 +461,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	}
 	conn->deadline = -1;
 	if (conn->state == CONN_STATE_FINISHING)
-		fail(conn, "lingered");
+		conn_fail(conn, "lingered");
 	else
 		conn->handler(conn->arg, conn, CONN_TIMEOUT);
 }
@@ -695,12 +483,8 @@ conn_finish(struct conn *conn)
 	conn->linger_end = clock_monotonic_ms() + CONN_LINGER_MAX_MS;
 	conn->state = CONN_STATE_FINISHING;
 	buf_clear(&conn->in);
-	update_reading(conn);
-	if (conn->ssl != NULL) {
-		ERR_clear_error();
-		(void)SSL_shutdown(conn->ssl);
-		ERR_clear_error();
-	}
+	conn_update_reading(conn);
+	conn_tls_finish(conn);
 	(void)conn_flush(conn);
 }
 
@@ -728,7 +512,7 @@ conn_consume(struct conn *conn, size_t n)
 	if (conn->state != CONN_STATE_OPEN)
 		return;
 	buf_consume(&conn->in, n);
-	update_reading(conn);
+	conn_update_reading(conn);
 }
 
 bool
@@ -764,12 +548,6 @@ const char *
 conn_error(const struct conn *conn)
 {
 	return conn->error;
-}
-
-const struct conn_tls *
-conn_tls(const struct conn *conn)
-{
-	return conn->has_tls ? &conn->tls : NULL;
 }
 
 uint64_t
