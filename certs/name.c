@@ -269,49 +269,101 @@ name_constraints_count(const uint8_t *der, size_t len)
 	return count;
 }
 
+static bool
+starts_with_dot(const CBS *name)
+{
+	return CBS_len(name) > 0 && CBS_data(name)[0] == '.';
+}
+
+/* The names below base, and base itself where no dot begins it. */
+static bool
+is_within(const CBS *name, const CBS *base)
+{
+	size_t more;
+	CBS end;
+
+	if (CBS_len(name) < CBS_len(base))
+		return false;
+	more = CBS_len(name) - CBS_len(base);
+	CBS_init(&end, CBS_data(name) + more, CBS_len(base));
+	return same_name(&end, base) && (more == 0 || starts_with_dot(base) ||
+					    CBS_data(name)[more - 1] == '.');
+}
+
 /* Whether *.rest covers a name of the subtree: base is one label and rest. */
 static bool
 wildcard_covers(const CBS *rest, CBS base)
 {
 	CBS label;
 
-	strip_dot(&base);
 	return get_label(&base, &label) && same_name(rest, &base);
 }
 
 static bool
-wildcard_is_excluded(const CBS *rest, CBS subtrees)
+list_has_name_within(CBS list, const CBS *base)
 {
-	CBS subtree, base;
+	CBS name;
 	unsigned tag;
 
-	while (CBS_get_asn1(&subtrees, &subtree, CBS_ASN1_SEQUENCE) == 1) {
-		if (next_name(&subtree, &tag, &base) && tag == TAG_DNS &&
-		    wildcard_covers(rest, base))
+	while (next_name(&list, &tag, &name)) {
+		if (tag != TAG_DNS)
+			continue;
+		strip_dot(&name);
+		if (CBS_len(base) == 0 || is_within(&name, base) ||
+		    (get_wildcard(&name) && wildcard_covers(&name, *base)))
 			return true;
 	}
 	return false;
 }
 
-bool
-name_constraints_exclude_wildcard(const uint8_t *constraints,
-    size_t constraints_len, const uint8_t *names, size_t names_len)
+/* The dot that some put before a base is none of a host name's. */
+static bool
+is_base(CBS base)
 {
-	CBS both, excluded, list, name;
-	int is_present;
+	if (starts_with_dot(&base))
+		CBS_skip(&base, 1);
+	return count_labels(base) > 0;
+}
+
+static const char *
+excluded_fault(CBS subtrees, const CBS *names)
+{
+	CBS subtree, base;
 	unsigned tag;
 
+	while (CBS_len(&subtrees) > 0) {
+		if (!CBS_get_asn1(&subtrees, &subtree, CBS_ASN1_SEQUENCE) ||
+		    !next_name(&subtree, &tag, &base))
+			return "has malformed name constraints";
+		if (tag != TAG_DNS)
+			continue;
+		strip_dot(&base);
+		if (CBS_len(&base) > 0 && !is_base(base))
+			return "excludes what is not a DNS name";
+		if (list_has_name_within(*names, &base))
+			return "excludes a name of the certificate";
+	}
+	return NULL;
+}
+
+const char *
+name_constraints_fault(const uint8_t *constraints, size_t constraints_len,
+    const uint8_t *names, size_t names_len)
+{
+	CBS both, excluded, list;
+	int is_present;
+
+	if (constraints_len == 0)
+		return NULL;
 	if (!open_list(constraints, constraints_len, &both) ||
 	    !CBS_get_optional_asn1(&both, NULL, NULL, TAG_PERMITTED) ||
 	    !CBS_get_optional_asn1(
 		&both, &excluded, &is_present, TAG_EXCLUDED) ||
-	    !is_present || !open_list(names, names_len, &list))
-		return false;
-	while (next_name(&list, &tag, &name)) {
-		strip_dot(&name);
-		if (tag == TAG_DNS && get_wildcard(&name) &&
-		    wildcard_is_excluded(&name, excluded))
-			return true;
-	}
-	return false;
+	    CBS_len(&both) > 0)
+		return "has malformed name constraints";
+	if (!is_present)
+		return NULL;
+	if (!open_list(names, names_len, &list))
+		CBS_init(&list, NULL, 0);
+	return excluded_fault(excluded, &list);
 }

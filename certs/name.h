@@ -40,14 +40,21 @@ const char *
 name_list_text(const uint8_t *der, size_t len, char *out, size_t size);
 
 /*
- * Name constraints (RFC 5280 4.2.1.10).  The matching itself is left to
- * X509_verify_cert but for what older ones forget: a wildcard name that covers
- * an excluded name.  name_list_count counts the names of a list,
- * name_constraints_count the subtrees of a nameConstraints value.
+ * Name constraints (RFC 5280 4.2.1.10).  X509_verify_cert holds every name
+ * against them, but as bytes: it does not know that a dot at the end is no
+ * part of a DNS name (name_matches above does), and older ones forget that a
+ * wildcard covers a name which is excluded.  So excluded DNS names are looked
+ * at here as well; name_constraints_fault returns NULL, or what the
+ * constraints do: "excludes a name of the certificate".  One that is no DNS
+ * name may mean anything, and excludes all.  Permitted names are safe with
+ * X509_verify_cert: what it cannot match is not permitted.
+ *
+ * name_list_count counts the names of a list, name_constraints_count the
+ * subtrees of a nameConstraints value.
  */
 size_t name_list_count(const uint8_t *der, size_t len);
 size_t name_constraints_count(const uint8_t *der, size_t len);
-bool name_constraints_exclude_wildcard(const uint8_t *constraints,
+const char *name_constraints_fault(const uint8_t *constraints,
     size_t constraints_len, const uint8_t *names, size_t names_len);
 
 #endif

@@ -69,22 +69,23 @@ has_too_many_names(const struct path *path, size_t *spent)
 	return false;
 }
 
-static bool
-excludes_wildcard(const struct path *path, size_t *by)
+static const char *
+constraints_fault(const struct path *path, size_t *by)
 {
 	const CBS *names = &path->certs[0]->names;
+	const char *fault;
 
 	for (size_t i = 1; i < path->len; i++) {
 		const CBS *constraints = &path->certs[i]->constraints;
 
-		if (name_constraints_exclude_wildcard(CBS_data(constraints),
-			CBS_len(constraints), CBS_data(names),
-			CBS_len(names))) {
+		fault = name_constraints_fault(CBS_data(constraints),
+		    CBS_len(constraints), CBS_data(names), CBS_len(names));
+		if (fault != NULL) {
 			*by = i;
-			return true;
+			return fault;
 		}
 	}
-	return false;
+	return NULL;
 }
 
 const char *
@@ -95,9 +96,7 @@ path_rule_broken(const struct path *path, size_t *names_spent, size_t *at)
 		return "does not allow so long a path below it";
 	if (has_too_many_names(path, names_spent))
 		return "has too many names to hold against name constraints";
-	if (excludes_wildcard(path, at))
-		return "excludes names that the certificate's wildcard covers";
-	return NULL;
+	return constraints_fault(path, at);
 }
 
 /*

@@ -780,6 +780,7 @@ def test_20_forged_denial_defers(lab, gate, act):
 
 CHAINS = [
     (24, "circle", 1), (24, "maze", 1), (24, "limit_wildcard_excluded", 1),
+    (24, "limit_excluded_dot", 1), (24, "limit_excluded_base_dot", 1),
     (24, "circle_with_exit", 0), (25, "ca_not_ca", 1), (25, "damaged_ca", 1),
     (26, "explicit_leaf", 1), (26, "explicit_ca", 1), (26, "explicit_root", 1),
     (27, "name_nul", 1), (27, "name_nul_end", 1), (28, "name_punycode", 0),

@@ -114,7 +114,7 @@ read_names(const uint8_t *data, size_t size)
 	name_list_has_ip(data, size, data, size < 16 ? 4 : 16);
 	name_list_text(data, size, text, sizeof(text));
 	name_constraints_count(data, size);
-	name_constraints_exclude_wildcard(
+	name_constraints_fault(
 	    data, size / 2, data + size / 2, size - size / 2);
 	/* A name that matches is the host's but for case and dots. */
 	if (name_matches(data, size, "mx.example.org") &&

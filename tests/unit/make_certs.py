@@ -671,6 +671,18 @@ def make_constraints(out, root):
             names=[dns("*.Example.org.")])
     limited("wildcard_not_excluded", excluded=[dns("mx.example.net")],
             names=[dns("*.example.org")])
+    # The dot at the end of a DNS name is no part of it.
+    limited("excluded_dot", excluded=[dns("example.org")],
+            names=[dns("mx.example.org.")])
+    limited("excluded_base_dot", excluded=[dns("MX.example.org.")])
+    limited("excluded_below_dot", excluded=[dns(".example.org")],
+            names=[dns("mx.example.org.")])
+    limited("excluded_below_itself", excluded=[dns(".mx.example.org")])
+    limited("excluded_all", excluded=[dns("")])
+    limited("excluded_part", excluded=[dns("x.example.org"),
+                                       dns("a.mx.example.org")])
+    limited("excluded_bad", excluded=[dns("*.example.net")])
+    limited("excluded_root", excluded=[dns(".")])
     limited("wildcard_other_kind", excluded=[email("mx.example.org")],
             names=[dns("*.example.org")])
     limited("cn_only", [dns("example.org")], subject=HOST, extensions=[

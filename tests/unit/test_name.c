@@ -258,6 +258,129 @@ test_text(void **state)
 	assert_string_equal(name_list_text(NULL, 0, text, sizeof(text)), "");
 }
 
+/* Name constraints with one excluded subtree, of that kind. */
+static uint8_t *
+make_constraints(const struct entry *base, size_t *len)
+{
+	CBB cbb, both, excluded, subtree, name;
+	unsigned tag = base->kind == 'd' ? 2 : 1;
+	uint8_t *der;
+
+	assert_true(
+	    CBB_init(&cbb, 64) &&
+	    CBB_add_asn1(&cbb, &both, CBS_ASN1_SEQUENCE) &&
+	    CBB_add_asn1(&both, &excluded,
+		CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 1) &&
+	    CBB_add_asn1(&excluded, &subtree, CBS_ASN1_SEQUENCE) &&
+	    CBB_add_asn1(&subtree, &name, CBS_ASN1_CONTEXT_SPECIFIC | tag) &&
+	    CBB_add_bytes(&name, (const uint8_t *)base->data, base->len) &&
+	    CBB_finish(&cbb, &der, len));
+	return der;
+}
+
+#define EXCLUDED "excludes a name of the certificate"
+#define NOT_DNS  "excludes what is not a DNS name"
+
+static void
+test_excluded(void **state)
+{
+	static const struct {
+		const char *base, *name, *fault;
+	} rows[] = {
+	    {"example.org", "example.org", EXCLUDED},
+	    {"example.org", "mx.example.org", EXCLUDED},
+	    {"example.org", "a.mx.example.org", EXCLUDED},
+	    {"example.org", "MX.Example.ORG.", EXCLUDED},
+	    {"Example.org.", "mx.example.org", EXCLUDED},
+	    {"example.org.", "mx.example.org.", EXCLUDED},
+	    {"example.org", "myexample.org", NULL},
+	    {"example.org", "org", NULL},
+	    {"example.org", "example.org.net", NULL},
+	    {"example.org", "example.net", NULL},
+	    {".example.org", "example.org", NULL},
+	    {".example.org", "myexample.org", NULL},
+	    {".example.org", "mx.example.org", EXCLUDED},
+	    {".example.org.", "mx.example.org.", EXCLUDED},
+	    {"", "mx.example.org", EXCLUDED},
+	    {".", "mx.example.org", EXCLUDED},
+	    {"org", "mx.example.org", EXCLUDED},
+	    /* CVE-2025-61727 */
+	    {"mx.example.org", "*.example.org", EXCLUDED},
+	    {"MX.example.org.", "*.Example.org.", EXCLUDED},
+	    {"a.mx.example.org", "*.example.org", NULL},
+	    {".mx.example.org", "*.example.org", NULL},
+	    {"mx.example.net", "*.example.org", NULL},
+	    {"example.org", "*.example.org", EXCLUDED},
+	    {"example.org", "*.a.example.org", EXCLUDED},
+	    /* What it means cannot be told. */
+	    {"*.example.net", "mx.example.org", NOT_DNS},
+	    {"*", "mx.example.org", NOT_DNS},
+	    {"..", "mx.example.org", NOT_DNS},
+	    {"..example.net", "mx.example.org", NOT_DNS},
+	    {"example..net", "mx.example.org", NOT_DNS},
+	    {"192.0.2.1", "mx.example.org", NOT_DNS},
+	    {"example.net ", "mx.example.org", NOT_DNS},
+	};
+	size_t constraints_len, names_len;
+	uint8_t *constraints, *names;
+	const char *fault;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct entry base = {
+		    'd', rows[i].base, strlen(rows[i].base)};
+		/* Names of other kinds are X509_verify_cert's business. */
+		const struct entry two[] = {{'e', "example.org", 11},
+		    {'d', rows[i].name, strlen(rows[i].name)}};
+
+		constraints = make_constraints(&base, &constraints_len);
+		names = make_list(two, 2, &names_len);
+		fault = name_constraints_fault(
+		    constraints, constraints_len, names, names_len);
+		if (fault != rows[i].fault &&
+		    (fault == NULL || rows[i].fault == NULL ||
+			strcmp(fault, rows[i].fault) != 0))
+			fail_msg("%s without %s: %s", rows[i].name,
+			    rows[i].base, fault == NULL ? "fine" : fault);
+		OPENSSL_free(constraints);
+		OPENSSL_free(names);
+	}
+}
+
+/* None are none; what cannot be read forbids everything. */
+static void
+test_damaged_constraints(void **state)
+{
+	static const struct entry base = {'d', "example.net", 11};
+	static const struct entry email = {'e', "*", 1};
+	static const uint8_t junk[] = {0x30, 0x02, 0x05, 0x00};
+	uint8_t *der, *names;
+	size_t len, names_len;
+
+	(void)state;
+	names = make_list(mixed, MIXED_COUNT, &names_len);
+	der = make_constraints(&email, &len);
+	assert_null(name_constraints_fault(der, len, names, names_len));
+	OPENSSL_free(der);
+	der = make_constraints(&base, &len);
+	assert_null(name_constraints_fault(NULL, 0, names, names_len));
+	assert_null(name_constraints_fault(der, len, names, names_len));
+	assert_null(name_constraints_fault(der, len, NULL, 0));
+	assert_int_equal(name_constraints_count(der, len), 1);
+	for (size_t cut = 1; cut < len; cut++)
+		assert_string_equal(
+		    name_constraints_fault(der, cut, names, names_len),
+		    "has malformed name constraints");
+	der[7]++; /* the base is longer than what it is in */
+	assert_string_equal(name_constraints_fault(der, len, names, names_len),
+	    "has malformed name constraints");
+	assert_string_equal(
+	    name_constraints_fault(junk, sizeof(junk), names, names_len),
+	    "has malformed name constraints");
+	OPENSSL_free(der);
+	OPENSSL_free(names);
+}
+
 int
 main(void)
 {
@@ -268,6 +391,8 @@ main(void)
 	    cmocka_unit_test(test_lists),
 	    cmocka_unit_test(test_damaged_lists),
 	    cmocka_unit_test(test_text),
+	    cmocka_unit_test(test_excluded),
+	    cmocka_unit_test(test_damaged_constraints),
 	};
 
 	return cmocka_run_group_tests_name("name", tests, NULL, NULL);
