@@ -397,6 +397,21 @@ cert_names_key_of(const struct cert *cert, const struct cert *issuer)
 	       ASN1_OCTET_STRING_cmp(wanted, has) == 0;
 }
 
+bool
+cert_signed_itself(const struct cert *cert)
+{
+	EVP_PKEY *key;
+	bool did;
+
+	if (cert->is_self_signed || !cert->is_self_issued)
+		return cert->is_self_signed;
+	if ((key = X509_get_pubkey(cert->x509)) == NULL)
+		return false;
+	did = X509_verify(cert->x509, key) == 1;
+	EVP_PKEY_free(key);
+	return did;
+}
+
 /* A quote in a name must not end the quotes that a text puts around it. */
 static const char *
 name_text(const X509_NAME *name, char out[CERT_NAME_MAX])

@@ -55,6 +55,13 @@ const char *cert_fault(const struct cert *, bool is_leaf, bool is_anchor);
 bool cert_names_issuer(const struct cert *, const struct cert *issuer);
 bool cert_names_key_of(const struct cert *, const struct cert *issuer);
 
+/*
+ * cert_signed_itself looks at the signature where the certificate does not say
+ * enough: a server may have the name of the authority that issued its
+ * certificate.
+ */
+bool cert_signed_itself(const struct cert *);
+
 /* Printable ASCII, cut to size; "CN=Lab CA,O=Lab".  Return out. */
 const char *cert_subject_text(const struct cert *, char out[CERT_NAME_MAX]);
 const char *cert_issuer_text(const struct cert *, char out[CERT_NAME_MAX]);

@@ -168,7 +168,7 @@ path_search(struct path_search *search)
 	search->path.certs[0] = search->leaf;
 	search->path.len = 1;
 	/* Nobody but the trust file itself vouches for a self-signed leaf. */
-	if (search->leaf->is_self_issued)
+	if (cert_signed_itself(search->leaf))
 		search->dead_end = search->path;
 	else
 		extend(search);

@@ -252,8 +252,8 @@ tell_dead_end(struct proof *proof, const struct cert *end, bool is_leaf)
 	cert_issuer_text(end, name);
 	store_find(
 	    proof->request->trust, X509_get_issuer_name(end->x509), &namesakes);
-	sent = find_issuer(end, proof->certs, proof->count);
-	if (is_leaf && end->is_self_issued)
+	sent = find_issuer(end, &proof->certs[1], proof->count - 1);
+	if (is_leaf && cert_signed_itself(end))
 		tell(proof, TELLING_NO_PATH, VERIFY_NOT_TRUSTED,
 		    "self-signed certificate");
 	else if (sent != NULL && sent->is_self_signed)

@@ -404,6 +404,21 @@ def make_self_signed(out, root):
     out.case("self_signed_plain_trusted", [plain], [plain])
     weak = self_signed(algorithm=SHA1_EC)
     out.case("self_signed_sha1_trusted", [weak], [weak])
+    # A server that has its authority's name did not sign itself.
+    own = CA("a server", root)
+    out.case("self_issued", [own.leaf(subject="a server"), own], [root])
+    out.case("self_issued_ca_unknown",
+             [own.leaf(subject="a server"), own], [CA("Other Root")])
+    out.case("self_issued_unknown", [own.leaf(subject="a server")], [root])
+    top = CA("a server")
+    out.case("self_issued_direct", [top.leaf(subject="a server")], [top])
+    out.case("self_issued_expired", [top.leaf(
+        subject="a server", start=AT - 60 * DAY, end=AT - DAY)], [top])
+    out.case("self_issued_other_key",
+             [CA("a server", ids=False).leaf(subject="a server")], [top])
+    plain = CA("a server", ids=False)
+    out.case("self_issued_no_ids", [plain.leaf(subject="a server")], [plain])
+    out.case("self_signed_other_ca", [alone], [plain])
     # A trusted server's certificate must not sign others'.
     key = p256()
     signer = CA("a server", key=key, extensions=[
