@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CHAIN_CERTS_MAX 16 /* certificates of one chain */
+#define CHAIN_CERTS_MAX 64 /* certificates of one chain */
 #define CHAIN_BYTES_MAX (100UL * 1024) /* all of them together */
 
 struct chain;

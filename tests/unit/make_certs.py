@@ -367,6 +367,8 @@ def make_shapes(out, root, ca):
     out.case("good_many_roots", [leaf, ca], [stranger, second, root])
     out.case("wrong_order", [below, root, ca, second], [root])
     out.case("repeated", [leaf, ca, ca, leaf, ca, root, root], [root])
+    others = [CA(f"Other {i}") for i in range(61)]
+    out.case("junk_most", [leaf, *others, stranger.leaf(), ca], [root])
     out.case("junk", [leaf, b"\x30\x03junk", stranger, stranger.leaf(), ca],
              [root])
     out.case("unreadable_ca", [leaf, b"\x30\x03junk"], [root])
@@ -486,15 +488,17 @@ def make_paths(out):
     lost = one.leaf()
     out.case("circle", [lost, one_by_other, other_by_one], [new])
     out.case("circle_with_exit", [lost, one_by_other, other_by_one], [other])
-    # The same, as many as may be sent and without key identifiers: every
-    # walk from the one name to the other is a path.
+    # The same, without key identifiers: every walk from the one name to the
+    # other is a path.
     many = [lost]
-    for _ in range(7):
+    for _ in range(31):
         ones, others = CA("One", ids=False), CA("Other", ids=False)
         many += [CA("One", others, key=ones.key, ids=False),
                  CA("Other", ones, key=others.key, ids=False)]
-    out.case("maze", many, [new])
-    out.case("maze_with_anchor", many, [CA("Other", ids=False)])
+    for title, count in ("maze", 15), ("maze_most", 63):
+        out.case(title, many[:count], [new])
+        out.case(title + "_with_anchor", many[:count],
+                 [CA("Other", ids=False)])
     # Sixteen certificates, fifteen with one subject, one of them right.
     anchor = CA("Anchor", ids=False)
     same = [CA("Same", anchor, ids=False) for _ in range(15)]

@@ -36,6 +36,7 @@ static const struct row {
 	"\"CN=Lab Second CA\" < \"CN=Lab CA\" < \"CN=Lab Root\""},
     {"repeated", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
     {"junk", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
+    {"junk_most", VERIFY_PROVED, "\"CN=Lab CA\" < \"CN=Lab Root\""},
     {"unreadable_ca", VERIFY_FAILURE,
 	"certificate 2 of the chain cannot be read"},
     {"unreadable_leaf", VERIFY_FAILURE, "certificate cannot be read"},
@@ -150,6 +151,9 @@ static const struct row {
     {"circle_with_exit", VERIFY_PROVED, "\"CN=One\" < \"CN=Other\""},
     {"maze", VERIFY_FAILURE, "gave up after 2048 certificates on paths"},
     {"maze_with_anchor", VERIFY_FAILURE, "gave up after 11 paths"},
+    {"maze_most", VERIFY_FAILURE, "gave up after 2048 certificates on paths"},
+    {"maze_most_with_anchor", VERIFY_FAILURE,
+	"gave up after 2048 certificates on paths"},
     {"same_subject", VERIFY_PROVED, "\"CN=Same\" < \"CN=Anchor\""},
     {"same_subject_none", VERIFY_NOT_TRUSTED,
 	"signature of the certificate is not by intermediate "
