@@ -259,28 +259,40 @@ read_file(const char *path, size_t max, size_t *len)
 	return text;
 }
 
-static struct chain *
-read_chain(const char *path)
+/* A chain that a relay would not take from a server is not unreadable. */
+static int
+refuse_chain(const char *path)
 {
-	struct chain *chain;
-	size_t len;
-	char *text;
-
-	if ((text = read_file(path, CHAIN_BYTES_READ, &len)) == NULL)
-		return NULL;
-	chain = chain_from_pem(text, len);
-	if (chain == NULL && errno == EINVAL)
+	switch (errno) {
+	case E2BIG:
+		printf("refused: %s: more than %d certificates or %lu bytes\n",
+		    verify_result_word(VERIFY_FAILURE), CHAIN_CERTS_MAX,
+		    CHAIN_BYTES_MAX);
+		return CMD_FAILED;
+	case EINVAL:
 		fprintf(stderr,
 		    "postern: %s: no certificate in it, or a damaged one\n",
 		    path);
-	else if (chain == NULL && errno == E2BIG)
-		fprintf(stderr,
-		    "postern: %s: more than %d certificates or %lu bytes\n",
-		    path, CHAIN_CERTS_MAX, CHAIN_BYTES_MAX);
-	else if (chain == NULL)
-		fprintf(stderr, "postern: %s: %s\n", path, strerror(errno));
+		return CMD_USAGE;
+	}
+	fprintf(stderr, "postern: %s: %s\n", path, strerror(errno));
+	return CMD_USAGE;
+}
+
+/* Returns CMD_OK with the chain, or another result after a message. */
+static int
+read_chain(const char *path, struct chain **chain)
+{
+	size_t len;
+	char *text;
+	int result = CMD_OK;
+
+	if ((text = read_file(path, CHAIN_BYTES_READ, &len)) == NULL)
+		return CMD_USAGE;
+	if ((*chain = chain_from_pem(text, len)) == NULL)
+		result = refuse_chain(path);
 	free(text);
-	return chain;
+	return result;
 }
 
 static struct store *
@@ -359,13 +371,13 @@ cmd_verify(int argc, char **argv)
 	}
 	is_pin_alone = arguments.trust == NULL && arguments.name_count == 0 &&
 	               arguments.address.family == AF_UNSPEC;
-	if ((chain = read_chain(arguments.chain)) == NULL)
-		goto out;
 	if (!is_pin_alone &&
 	    (trust = read_store(arguments.trust != NULL ? arguments.trust
 							: TRUST_PATH)) == NULL)
 		goto out;
-	result = judge(&arguments, chain, trust);
+	result = read_chain(arguments.chain, &chain);
+	if (result == CMD_OK)
+		result = judge(&arguments, chain, trust);
 out:
 	store_free(trust);
 	chain_free(chain);
