@@ -474,6 +474,9 @@ def make_paths(out):
     by_gone = CA("Issuing CA", gone, key=ca.key)
     out.case("two_ways_bad_first", [leaf, by_gone, ca], [gone, new])
     out.case("two_ways_bad_last", [leaf, ca, by_gone], [gone, new])
+    middle = CA("Middle", new)
+    out.case("two_ways_unknown",
+             [leaf, CA("Issuing CA", middle, key=ca.key), ca, middle], [gone])
     expired = CA("Issuing CA", new, key=ca.key, **dated(-60, -1))
     out.case("two_ways_expired_first", [leaf, expired, ca], [new])
     weak = CA("Issuing CA", new, key=ca.key, algorithm=SHA1_EC)

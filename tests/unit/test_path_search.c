@@ -79,6 +79,7 @@ test_proposals(void **state)
 	    {"self_issued", false, {"0 1 A"}},
 	    {"no_intermediate", false, {NULL}},
 	    {"other_key_root", false, {NULL}},
+	    {"impostor_root_sent", false, {"0 1 A"}},
 	    /* Anchors come first. */
 	    {"cross_expired_root", false, {"0 1 A"}},
 	    {"cross_expired_root", true, {"0 1 A", "0 1 2 A"}},
@@ -201,6 +202,7 @@ test_dead_ends(void **state)
 	    {"self_signed", "0"},
 	    {"self_issued_unknown", "0"},
 	    {"circle", "0 1 2"},
+	    {"two_ways_unknown", "0 1 3"},
 	    {"good", ""},
 	};
 	struct path_search search;
