@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+/* A name for an address, and for no other one, whatever shares its place. */
+
+#include "proxy/session/hints.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proxy/base/address.h"
+#include "proxy/policy/decision.h"
+
+static struct hints *hints;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	return (hints = hints_new()) == NULL;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	hints_free(hints);
+	return 0;
+}
+
+static struct address
+address_of(const char *ip, uint16_t port)
+{
+	struct address address;
+
+	assert_int_equal(address_from_text(&address, ip), 0);
+	address.port = port;
+	return address;
+}
+
+static void
+assert_hint(const struct address *address, const char *name)
+{
+	const char *hint = hints_get(hints, address);
+
+	if (name == NULL)
+		assert_null(hint);
+	else {
+		assert_non_null(hint);
+		assert_string_equal(hint, name);
+	}
+}
+
+static void
+test_put_and_drop(void **state)
+{
+	struct address a = address_of("192.0.2.1", 25);
+	struct address b = address_of("2001:db8::1", 25);
+
+	(void)state;
+	assert_hint(&a, NULL);
+	hints_put(hints, &a, "mx.a.example");
+	hints_put(hints, &b, "mx.b.example");
+	assert_hint(&a, "mx.a.example");
+	assert_hint(&b, "mx.b.example");
+	hints_put(hints, &a, "mx2.a.example");
+	assert_hint(&a, "mx2.a.example");
+	hints_drop(hints, &a);
+	assert_hint(&a, NULL);
+	assert_hint(&b, "mx.b.example");
+}
+
+/* Another port is another server. */
+static void
+test_ports_count(void **state)
+{
+	struct address a = address_of("192.0.2.1", 25);
+	struct address b = address_of("192.0.2.1", 587);
+
+	(void)state;
+	hints_put(hints, &a, "mx.a.example");
+	assert_hint(&b, NULL);
+	hints_drop(hints, &b);
+	assert_hint(&a, "mx.a.example");
+}
+
+/* What shares a place takes it, and never gets the other's name. */
+static void
+test_collisions(void **state)
+{
+	struct address all[2 * HINTS_MAX];
+	size_t count = sizeof(all) / sizeof(all[0]), left = 0, i;
+	char text[32], name[32];
+	const char *hint;
+
+	(void)state;
+	for (i = 0; i < count; i++) {
+		snprintf(text, sizeof(text), "10.0.%zu.%zu", i / 256, i % 256);
+		snprintf(name, sizeof(name), "mx%zu.example", i);
+		all[i] = address_of(text, 25);
+		hints_put(hints, &all[i], name);
+		assert_hint(&all[i], name);
+	}
+	for (i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "mx%zu.example", i);
+		if ((hint = hints_get(hints, &all[i])) == NULL)
+			continue;
+		assert_string_equal(hint, name);
+		left++;
+	}
+	assert_in_range(left, 1, HINTS_MAX);
+	/* Nor does dropping one that is gone take the one in its place. */
+	for (i = 0; i < count; i++)
+		if (hints_get(hints, &all[i]) == NULL)
+			hints_drop(hints, &all[i]);
+	for (i = 0; i < count; i++)
+		left -= hints_get(hints, &all[i]) != NULL;
+	assert_int_equal(left, 0);
+}
+
+static void
+test_longest_name(void **state)
+{
+	struct address a = address_of("192.0.2.1", 25);
+	char name[DECISION_NAME_MAX];
+
+	(void)state;
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	hints_put(hints, &a, name);
+	assert_hint(&a, name);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	    TEST(test_put_and_drop),
+	    TEST(test_ports_count),
+	    TEST(test_collisions),
+	    TEST(test_longest_name),
+	};
+
+	return cmocka_run_group_tests_name("hints", tests, NULL, NULL);
+}
