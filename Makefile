@@ -117,8 +117,8 @@ $(TEST_CERTS)/made: tests/unit/make_certs.py
 	/usr/bin/python3 $< $(@D)
 	@touch $@
 $(B)/tests/unit/%.o: CPP_OWN += -DTEST_CERTS='"$(TEST_CERTS)"'
-$(patsubst %,$(B)/tests/unit/test_%,settings store verify verdict cert \
-    path_check path_search proof): | $(TEST_CERTS)/made
+$(patsubst %,$(B)/tests/unit/test_%,generation settings store verify verdict \
+    cert path_check path_search proof): | $(TEST_CERTS)/made
 $(B)/tests/fuzz/fuzz_chain.corpus: $(TEST_CERTS)/made
 	@mkdir -p $@
 	cp $(TEST_CERTS)/seeds/* $@
