@@ -201,6 +201,82 @@ test_32_cache(void **state)
 	verdict_cache_free(cache);
 }
 
+/* Nobody's trust, and nobody's address, counts for another's. */
+static void
+test_32_cache_by_trust_and_address(void **state)
+{
+	struct verdict_cache *cache = verdict_cache_new();
+	const char *names[] = {CASE_HOST};
+	struct verify_request request = {
+	    .trust = trust, .names = names, .name_count = 1, .at = CASE_AT};
+	char error[STORE_ERROR_MAX], *text;
+	struct store *others;
+	struct verify_report report;
+	struct chain *literal;
+	uint8_t ip[4] = {192, 0, 2, 1};
+	size_t len;
+
+	(void)state;
+	clock_fake(1000, CASE_AT);
+	text = case_text("root_v1", "trust", &len);
+	others = store_from_pem(text, len, error);
+	free(text);
+	text = case_text("name_address", "chain", &len);
+	literal = chain_from_pem(text, len);
+	free(text);
+	assert_true(others != NULL && literal != NULL);
+	verdict_cache_verify(cache, chain, &request, &report);
+	assert_int_equal(report.result, VERIFY_PROVED);
+	request.trust = others;
+	verdict_cache_verify(cache, chain, &request, &report);
+	assert_int_equal(report.result, VERIFY_NOT_TRUSTED);
+	request = (struct verify_request){
+	    .trust = trust, .ip = ip, .ip_len = 4, .at = CASE_AT};
+	verdict_cache_verify(cache, literal, &request, &report);
+	assert_int_equal(report.result, VERIFY_PROVED);
+	ip[3]++;
+	verdict_cache_verify(cache, literal, &request, &report);
+	assert_int_equal(report.result, VERIFY_HOST_MISMATCH);
+	chain_free(literal);
+	store_free(others);
+	clock_fake(-1, -1);
+	verdict_cache_free(cache);
+}
+
+/*
+ * Kaspersky 2016: a key of few bits is found anew.  The cache is filled, so
+ * that one of sixteen bits would be met by every sixty-fourth request.
+ */
+static void
+test_32_cache_has_a_whole_key(void **state)
+{
+	struct verdict_cache *cache = verdict_cache_new();
+	const char *names[2] = {CASE_HOST, NULL};
+	struct verify_request request = {
+	    .trust = trust, .names = names, .name_count = 2, .at = CASE_AT};
+	struct verify_report report;
+	char name[32];
+	size_t i;
+
+	(void)state;
+	clock_fake(1000, CASE_AT);
+	names[1] = name;
+	for (i = 0; i < (size_t)2 * VERDICT_CACHE_MAX; i++) {
+		snprintf(name, sizeof(name), "mx%zu.example.com", i);
+		verdict_cache_verify(cache, chain, &request, &report);
+		assert_int_equal(report.result, VERIFY_PROVED);
+	}
+	request.names = names + 1;
+	request.name_count = 1;
+	for (i = 0; i < (size_t)2 * VERDICT_CACHE_MAX; i++) {
+		snprintf(name, sizeof(name), "mx%zu.example.net", i);
+		verdict_cache_verify(cache, chain, &request, &report);
+		assert_int_equal(report.result, VERIFY_HOST_MISMATCH);
+	}
+	clock_fake(-1, -1);
+	verdict_cache_free(cache);
+}
+
 int
 main(void)
 {
@@ -212,6 +288,8 @@ main(void)
 	    cmocka_unit_test(test_levels),
 	    cmocka_unit_test(test_temporary),
 	    cmocka_unit_test(test_32_cache),
+	    cmocka_unit_test(test_32_cache_by_trust_and_address),
+	    cmocka_unit_test(test_32_cache_has_a_whole_key),
 	};
 	char error[STORE_ERROR_MAX], *text;
 	size_t len;
