@@ -3,6 +3,7 @@
 decision for each question out.  The test plays its parent and its relays."""
 
 import array
+import contextlib
 import os
 import re
 import signal
@@ -512,18 +513,10 @@ def test_forward(lab, start_policy):
     assert relay.domain(domain).evidence == "mx"
 
 
-def test_21_ad_bit_of_a_resolver_counts_for_nothing(lab, start_policy):
+@contextlib.contextmanager
+def resolver(lab, answer):
+    """One whose answers are answer(wire), at the address that it yields."""
     address = lab.new_addresses()[0]
-
-    def lie(wire):
-        query = dns.message.from_wire(wire)
-        made = dns.message.make_response(query)
-        made.flags |= dns.flags.AD | dns.flags.RA
-        if query.question[0].rdtype == dns.rdatatype.MX:
-            made.answer.append(dns.rrset.from_text(
-                query.question[0].name, 60, "IN", "MX", "1 evil.example."))
-        return made.to_wire()
-
     with lab.internet.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
         bound.bind((address, 53))
         bound.settimeout(0.2)
@@ -535,17 +528,49 @@ def test_21_ad_bit_of_a_resolver_counts_for_nothing(lab, start_policy):
                     wire, peer = bound.recvfrom(4096)
                 except TimeoutError:
                     continue
-                bound.sendto(lie(wire), peer)
+                bound.sendto(answer(wire), peer)
 
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            relay = Relay(start_policy(forward=address))
-            said = relay.domain("victim.example")
+            yield address
         finally:
             ended.set()
             thread.join()
+
+
+def test_21_ad_bit_of_a_resolver_counts_for_nothing(lab, start_policy):
+    def lie(wire):
+        query = dns.message.from_wire(wire)
+        made = dns.message.make_response(query)
+        made.flags |= dns.flags.AD | dns.flags.RA
+        if query.question[0].rdtype == dns.rdatatype.MX:
+            made.answer.append(dns.rrset.from_text(
+                query.question[0].name, 60, "IN", "MX", "1 evil.example."))
+        return made.to_wire()
+
+    with resolver(lab, lie) as address:
+        relay = Relay(start_policy(forward=address))
+        said = relay.domain("victim.example")
     assert said.kind == "temporary" and said.names == []
+
+
+def test_21_ad_bit_signs_nothing(lab, start_policy):
+    """Answers that are right, and said to be authentic."""
+    def vouch(wire):
+        with lab.internet.socket(socket.AF_INET, socket.SOCK_DGRAM) as asks:
+            asks.settimeout(20)
+            asks.sendto(wire, (lab.dns.resolver[0], 53))
+            said = bytearray(asks.recv(65536))
+        said[3] |= 0x20  # AD
+        return bytes(said)
+
+    unsigned, _zone = two_hosts(lab, signed=False)
+    signed, _zone = two_hosts(lab)
+    with resolver(lab, vouch) as address:
+        relay = Relay(start_policy(forward=address))
+        assert relay.domain(unsigned).evidence == "mx"
+        assert relay.domain(signed).evidence == "mx+dnssec"
 
 
 def test_require_dnssec(lab, start_policy):
