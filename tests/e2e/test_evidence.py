@@ -426,14 +426,23 @@ def test_3_6_injection_behind_starttls(lab, gate, glued):
     assert server.messages == []
 
 
-def test_9_reply_before_its_command(lab, gate):
+@pytest.mark.parametrize("answers", [True, False])
+def test_9_reply_before_its_command(lab, gate, answers):
+    """Whether or not STARTTLS gets another answer, it has none: it is not
+    even asked for."""
     name, server = lab.good_domain()
     server.on["EHLO"] = lambda session, _line: (
         None if session.is_tls
         else b"250-mx\r\n250 STARTTLS\r\n220 go\r\n")
+    if not answers:
+        server.on["STARTTLS"] = b""
     with lab.connect(server) as client:
         client.reply()
-        assert client.ehlo().code == 421
+        reply = client.ehlo()
+        assert (reply.code, reply.text[:5]) == (421, "4.7.5"), reply
+        assert "injection" in reply.text
+    assert server.wait_session().ended.wait(10)
+    assert "STARTTLS" not in server.sessions[-1].verbs
 
 
 def test_1_2_commands_glued_to_the_clients_starttls(lab, gate):

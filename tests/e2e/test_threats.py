@@ -857,6 +857,8 @@ def test_32_proof_of_one_chain_is_no_other_ones(lab, gate):
     'domain "{domain}" {{ level = none; until = "2020-01-01" }}',
     'domain "*.{domain}" {{ level = none }}',
     'domain "{domain}" {{ level = encrypt }}',
+    'domain "{domain}" {{ level = encrypt }}; '
+    'domain "{other}" {{ level = none }}',
     'server "{other}" {{ match = ["192.0.2.1"]; level = none }}'])
 def test_33_no_setting_turns_refusal_into_relay(lab, ruled, settings):
     """Other than level = none for that very domain: a server without TLS."""
