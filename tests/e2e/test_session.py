@@ -308,6 +308,26 @@ def test_38_bdat_4g_and_then_gone(lab, served):
     assert server.messages == []
 
 
+def test_38_data_and_recipients_between_chunks(lab, served):
+    """Not one of them reaches the server amid a message, and the message is
+    none the worse for it."""
+    domain, server = served
+    with ready(lab, server) as client:
+        client.envelope("a@lan.example", f"b@{domain}")
+        client.send(b"BDAT 3\r\nabc")
+        assert client.reply().code == 250
+        for line in ("DATA", f"RCPT TO:<c@{domain}>", "MAIL FROM:<>"):
+            assert client.command(line).code == 503, line
+        client.send(b"BDAT 5 LAST\r\ndef\r\n")
+        assert client.reply().code == 250
+    message = server.wait_message()
+    assert message.content == b"abcdef\r\n"
+    assert message.recipients == [f"b@{domain}"]
+    verbs = server.sessions[-1].verbs
+    assert (verbs.count("MAIL"), verbs.count("RCPT")) == (1, 1)
+    assert "DATA" not in verbs
+
+
 def test_bdat_where_not_offered(lab, served):
     domain, server = served
     server.on["EHLO"] = lambda session, _line: (
@@ -422,7 +442,7 @@ def test_35_odd_but_legal_replies_pass(lab, served, said):
     b"25\r\n", b"250-a\r\n251 b\r\n", b"250 a\n", b"\r\n", b"999 x\r\n",
     b"250 a\rb\r\n", b"250 \x1b]0;x\x07\r\n", b"250 a\0b\r\n",
     b"250-" + b"x" * 1000000 + b"\r\n250 x\r\n",
-    b"250-x\r\n" * 20000 + b"250 x\r\n"])
+    b"250-x\r\n" * 20000 + b"250 x\r\n"], ids=lambda said: repr(said[:12]))
 def test_35_malformed_replies_end_the_session(lab, served, said):
     domain, server = served
     server.on["RCPT"] = said
