@@ -6,6 +6,7 @@ for the MTA, the relay and the mail server.  The relay's sockets are made and
 asked by netfilter/origin.c, the rules are put in place by `postern rules`.
 """
 
+import collections
 import contextlib
 import ctypes
 import errno
@@ -13,6 +14,7 @@ import os
 import pathlib
 import pwd
 import select
+import shlex
 import socket
 import struct
 import subprocess
@@ -34,6 +36,9 @@ TIMEOUT = 10  # of what must happen
 SILENCE = 1.5  # for what must not: longer than TCP's first retransmission
 FAMILIES = pytest.mark.parametrize(
     "family", [socket.AF_INET, socket.AF_INET6], ids=["ipv4", "ipv6"])
+
+SO_RCVBUFFORCE = 33
+PACKET_HOST = 0
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -198,6 +203,57 @@ def as_user(uid):
         libc.setfsuid(before)
 
 
+class Wire:
+    """Every TCP packet to or from the mail ports on a namespace's eth0, the
+    first one of a connection included: what a listener never gets to see."""
+
+    def __init__(self, ns, ports=(25,)):
+        self.ports = ports
+        self._socket = ns.socket(socket.AF_PACKET, socket.SOCK_DGRAM,
+                                 socket.htons(3))
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        self._socket.bind(("eth0", 0))
+        self._socket.setblocking(False)
+
+    def to_server(self):
+        """The segments (bytes) that came in for one of the ports so far."""
+        return self._segments(PACKET_HOST, 2)
+
+    def from_port(self):
+        """Those that came in from one of them."""
+        return self._segments(PACKET_HOST, 0)
+
+    def _segments(self, direction, at):
+        found = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                packet, name = self._socket.recvfrom(65536)
+                segment = tcp_segment(packet)
+                if (segment and name[2] == direction
+                        and int.from_bytes(segment[at:at + 2], "big")
+                        in self.ports):
+                    found.append(segment)
+        return found
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self._socket.close()
+
+
+def tcp_segment(packet):
+    if packet[0] >> 4 == 4 and packet[9] == socket.IPPROTO_TCP:
+        return packet[(packet[0] & 15) * 4:]
+    if packet[0] >> 4 == 6 and packet[6] == socket.IPPROTO_TCP:
+        return packet[40:]
+    return None
+
+
+def carries_data(segment):
+    return len(segment) > (segment[12] >> 4) * 4
+
+
 # Networks.
 
 def rules(ns, verb, *options, check=True):
@@ -293,9 +349,13 @@ class Host:
         addresses(self.server, "eth0", "10.2.0.2", "fd00:2::2")
         default_routes(self.host, "10.2.0.2", "fd00:2::2")
 
+    @staticmethod
+    def options(own):
+        return ["--mode", "local", "-o", f"own_connections = {own};", "-o",
+                f"user = {USER};"]
+
     def apply(self, own="mark"):
-        rules(self.host, "apply", "--mode", "local", "-o",
-              f"own_connections = {own};", "-o", f"user = {USER};")
+        rules(self.host, "apply", *self.options(own))
 
     def socket(self, ip, uid, mark=0):
         with as_user(uid):
@@ -532,6 +592,25 @@ def test_gateway_guards_every_interface(net, origin, family):
     nobody_came(relay)
 
 
+@pytest.mark.parametrize("first", ["client", "server"])
+@FAMILIES
+def test_gateway_guards_each_direction(net, family, first):
+    """A connection older than the rules, by an interface that is not listed:
+    not one more byte of it passes, whoever speaks."""
+    ip = net.ip[family]
+    server = listen(net.server, ip["server"])
+    with dial(net.other, ip["server"]) as client, accept(server) as served:
+        talk(client, served)
+        with Wire(net.server) as wire, Wire(net.other) as lan:
+            net.apply()
+            if first == "client":
+                is_cut(client)
+                assert wire.to_server() == []
+            else:
+                is_cut(served, b"250 2.0.0 go on\r\n")
+                assert [s for s in lan.from_port() if carries_data(s)] == []
+
+
 @FAMILIES
 def test_gateway_takes_several_ports_and_interfaces(net, origin, family):
     ip = net.ip[family]
@@ -707,30 +786,85 @@ def test_bridged_frames_that_meet_the_rules(net, family, listed):
     nobody_came(server)
 
 
-@FAMILIES
-def test_nothing_leaks_while_rules_are_replaced(net, family):
-    """THREATS 46."""
-    ip = net.ip[family]
-    server = listen(net.server, ip["server"])
+class Knocking:
+    """Connections from a namespace, hundreds a second, to both addresses of
+    the server; none may come about."""
+
+    def __init__(self, *places):
+        self.ends = collections.Counter()
+        self._done = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=place)
+            for place in places]
+
+    def _run(self, ns, addresses, uid=0):
+        with ns.entered(), as_user(uid):
+            while not self._done.is_set():
+                for ip in addresses:
+                    self.ends[self._knock(ip)] += 1
+
+    @staticmethod
+    def _knock(ip):
+        family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as s:
+            s.settimeout(TIMEOUT)
+            try:
+                s.connect((ip, 25))
+            except OSError as error:
+                return type(error)
+        return "connected"
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_exception):
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def both(place, name):
+    return [place.ip[family][name]
+            for family in (socket.AF_INET, socket.AF_INET6)]
+
+
+APPLIES = int(os.environ.get("POSTERN_APPLIES", "40"))
+
+
+def apply_often(ns, *settings):
+    """One setting and the other, in turns, and no time between them."""
+    one, other = ([POSTERN, "rules", "apply", "-c", "/dev/null", *options]
+                  for options in settings)
+    ns.run("/bin/sh", "-ec", f"for n in $(seq {APPLIES // 2}); do "
+           f"{shlex.join(one)}; {shlex.join(other)}; done",
+           timeout=600)
+
+
+def test_nothing_leaks_while_rules_are_replaced(net):
+    """THREATS 46: not one packet, from a listed interface or another."""
+    servers = both(net, "server")
     net.apply()
-    done = threading.Event()
+    with Wire(net.server) as wire:
+        with Knocking((net.client, servers), (net.other, servers)) as knocking:
+            apply_often(net.gate, ["-i", "lan0"],
+                        ["-i", "lan0", "-o", f"mark = {MARK << 1};"])
+        assert wire.to_server() == []
+    assert set(knocking.ends) == {ConnectionRefusedError}, knocking.ends
+    assert sum(knocking.ends.values()) > APPLIES
 
-    def replace():
-        try:
-            for number in range(30):
-                net.apply("-o", f"mark = {MARK << number % 2};")
-        finally:
-            done.set()
 
-    thread = threading.Thread(target=replace)
-    thread.start()
-    count = 0
-    while not done.is_set():
-        is_refused(net.client, ip["server"])
-        count += 1
-    thread.join()
-    assert count > 100
-    nobody_came(server)
+def test_local_leaks_nothing_while_rules_are_replaced(host):
+    servers = both(host, "server")
+    host.apply()
+    with Wire(host.server) as wire:
+        with Knocking((host.host, servers),
+                      (host.host, servers, OTHER_UID)) as knocking:
+            apply_often(host.host, host.options("mark"), host.options("uid"))
+        assert wire.to_server() == []
+    assert set(knocking.ends) == {ConnectionRefusedError}, knocking.ends
+    assert sum(knocking.ends.values()) > APPLIES
 
 
 @FAMILIES
@@ -751,6 +885,21 @@ def test_seized_connections_outlive_a_replacement(net, origin, family):
         rules(net.gate, "apply", "-i", interface)
         talk(client, seized)
         talk(upstream, served)
+
+
+@FAMILIES
+def test_gateway_needs_no_conntrack(net, origin, family):
+    """What is up stays up when the kernel forgets it, and stays seized."""
+    ip = net.ip[family]
+    track(net.gate)
+    relay = origin.listen(net.gate, family)
+    net.apply()
+    with Wire(net.server) as wire, dial(net.client, ip["server"]) as client, \
+            accept(relay) as seized:
+        talk(client, seized)
+        net.gate.flush_conntrack()
+        talk(client, seized)
+        assert wire.to_server() == []
 
 
 def test_gateway_without_ipv6(net, origin):
@@ -852,6 +1001,38 @@ def test_local_dials_on(host, origin, family):
         talk(upstream, served)
 
 
+@pytest.mark.parametrize("own", ["mark", "uid"])
+@FAMILIES
+def test_local_and_conntrack_forgotten(host, origin, family, own):
+    """The redirected half has lost what led it: it goes on or it ends, but
+    not to the server.  postern's own half goes on."""
+    ip = host.ip[family]
+    server = listen(host.server, ip["server"])
+    relay = origin.listen(host.host, family, transparent=False)
+    host.apply(own)
+    mark = MARK if own == "mark" else 0
+    client = host.socket(ip["server"], OTHER_UID)
+    client.connect((ip["server"], 25))
+    upstream = host.socket(ip["server"], UID, mark)
+    upstream.connect((ip["server"], 25))
+    with client, upstream, accept(relay) as seized, accept(server) as served:
+        talk(client, seized)
+        talk(upstream, served)
+        with Wire(host.server) as wire:
+            host.host.flush_conntrack()
+            client.settimeout(SILENCE)
+            with contextlib.suppress(OSError):
+                client.sendall(b"MAIL FROM:<a@example.org>\r\n")
+                client.recv(1)
+            assert [s for s in wire.to_server() if carries_data(s)] == []
+        talk(upstream, served)
+    with host.socket(ip["server"], OTHER_UID) as after:
+        after.connect((ip["server"], 25))
+        with accept(relay) as seized:
+            talk(after, seized)
+    nobody_came(server)
+
+
 @FAMILIES
 def test_local_refuses_where_nobody_listens(host, family):
     ip = host.ip[family]
@@ -862,16 +1043,30 @@ def test_local_refuses_where_nobody_listens(host, family):
     nobody_came(server)
 
 
+def track(ns):
+    """Conntrack at work before the rules are: it knows the connections that
+    are older than them, and no NAT takes hold of those any more."""
+    ns.run("nft", "-f", "-", stdin=(
+        "table inet tracked { chain output { type filter hook output "
+        "priority 0; ct state invalid counter; }; }"))
+
+
+@pytest.mark.parametrize("is_tracked", [False, True],
+                         ids=["unknown", "tracked"])
 @pytest.mark.parametrize("own", ["mark", "uid"])
 @FAMILIES
-def test_local_cuts_older_connections(host, family, own):
+def test_local_cuts_older_connections(host, family, own, is_tracked):
     ip = host.ip[family]
     server = listen(host.server, ip["server"])
+    if is_tracked:
+        track(host.host)
     with dial(host.host, ip["server"]) as client, accept(server) as served:
         talk(client, served)
-        host.apply(own)
-        is_cut(client)
-        says_nothing(served)
+        with Wire(host.server) as wire:
+            host.apply(own)
+            is_cut(client)
+            says_nothing(served)
+            assert [s for s in wire.to_server() if carries_data(s)] == []
 
 
 @pytest.mark.parametrize("own", ["mark", "uid"])

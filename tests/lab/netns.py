@@ -17,10 +17,14 @@ import contextlib
 import ctypes
 import os
 import socket
+import struct
 import subprocess
 import threading
 
 CLONE_NEWNET = 0x40000000
+NETLINK_NETFILTER = 12
+CTNETLINK_DELETE = 0x102  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE
+NLM_F_REQUEST, NLM_F_ACK = 1, 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 # PR_SET_PDEATHSIG counts from the death of the *thread* that forked: this one
@@ -130,6 +134,18 @@ class Namespace:
         """Sets a file below /proc/sys/net of this namespace."""
         with self.entered(), open(path, "w", encoding="ascii") as file:
             file.write(text)
+
+    def flush_conntrack(self):
+        """The kernel forgets every connection it tracks here."""
+        message = struct.pack(
+            "=IHHIIBBH", 20, CTNETLINK_DELETE, NLM_F_REQUEST | NLM_F_ACK, 1,
+            0, socket.AF_UNSPEC, 0, 0)
+        with self.socket(socket.AF_NETLINK, socket.SOCK_RAW,
+                         NETLINK_NETFILTER) as kernel:
+            kernel.send(message)
+            code, = struct.unpack_from("=i", kernel.recv(4096), 16)
+        if code != 0:
+            raise OSError(-code, os.strerror(-code))
 
     def close(self):
         """Lets go of it: it ends with its last process and socket."""
