@@ -165,6 +165,28 @@ test_temporary(void **state)
 	assert_false(judge(&decision, true, CONFIG_DEFER).passes);
 }
 
+/* An exception that has ended since it was decided is none. */
+static void
+test_until(void **state)
+{
+	static const enum level levels[] = {LEVEL_ENCRYPT, LEVEL_NONE};
+	struct decision decision;
+	struct verdict verdict;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		decision = decision_of(levels[i]);
+		decision.until = CASE_AT + 1;
+		assert_true(judge(&decision, true, CONFIG_BOUNCE).passes);
+		decision.until = CASE_AT;
+		verdict = judge(&decision, true, CONFIG_BOUNCE);
+		assert_false(verdict.passes);
+		assert_int_equal(verdict.code, 451);
+		assert_false(judge(&decision, false, CONFIG_BOUNCE).passes);
+	}
+}
+
 /*
  * Threat 32: what was proved is remembered under all that it rests on, and
  * for its time only.
@@ -287,6 +309,7 @@ main(void)
 	    cmocka_unit_test(test_without_trust),
 	    cmocka_unit_test(test_levels),
 	    cmocka_unit_test(test_temporary),
+	    cmocka_unit_test(test_until),
 	    cmocka_unit_test(test_32_cache),
 	    cmocka_unit_test(test_32_cache_by_trust_and_address),
 	    cmocka_unit_test(test_32_cache_has_a_whole_key),
