@@ -113,6 +113,33 @@ def test_49_its_own_port_is_not_intercepted(lab, here):
             Client(lab.client, address, 25)
 
 
+# Rules of somebody who forgot that postern itself is a program, too.
+LOOP = """table inet loop {
+    chain output { type nat hook output priority -100;
+        tcp dport 25 fib daddr type != local redirect to :10025; }
+}"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@FAMILIES
+def test_49_loop(lab, start_gateway, workers, ipv6):
+    """Its own connections come back to it: a few times, and no more."""
+    _domain, server = lab.good_domain()
+    gate = start_gateway(f"workers = {workers}", "manage_rules = false",
+                         mode="local")
+    lab.client.run("nft", "-f", "-", stdin=LOOP)
+    try:
+        with lab.connect(server, ipv6=ipv6) as client:
+            reply = client.reply()
+            assert (reply.code, reply.text[:5]) == (421, "4.4.6"), str(reply)
+            assert client.at_end()
+    finally:
+        lab.client.run("nft", "delete", "table", "inet", "loop")
+    found, = gate.log.matching(re.compile("turned away: routing loop"))
+    assert found
+    assert server.sessions == []
+
+
 def test_reload(lab, here):
     domain, server = lab.good_domain()
     with lab.connect(server) as client:

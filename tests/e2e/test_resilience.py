@@ -6,6 +6,7 @@ long, when it is told to stop or to reload, and when it is killed under load.
 import collections
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import select
@@ -814,23 +815,52 @@ def rules_again(gate, load):
     load.wait("closed", 50)
 
 
-def stopped_by_signal(gate, load):
+@contextlib.contextmanager
+def stopped(pids):
     """Alive and deaf: SIGSTOP."""
-    pids = gate.kill("postern-relay", signal.SIGSTOP)
-    load.wait("patience", 40)
     for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def stop_relays(gate, load):
+    with stopped(gate.children("postern-relay")):
+        load.wait("patience", 40)
     load.wait("closed", 50)
 
 
-@pytest.mark.parametrize("act", [
-    kill_relays, kill_one_relay, kill_policy, kill_parent, kill_all,
-    stop_and_start, reload_storm, rules_again, stopped_by_signal],
-    ids=lambda act: act.__name__)
-def test_45_46_nothing_passes_meanwhile(lab, tap, restarted, served, act):
-    domain, server = served
-    tap.mark("s3cret")
-    gate = restarted("workers = 2", "timeouts { drain = 1s }")
+def stop_policy(gate, load):
+    """Servers without TLS are refused without asking it."""
+    with stopped(gate.children("postern-policy")):
+        load.wait("closed", 100)
+
+
+def stop_parent(gate, load):
+    """Relays serve without it, and one that dies comes back after it."""
+    relays = gate.children("postern-relay")
+    since = gate.log.mark()
+    with stopped([gate.pid]):
+        load.wait("closed", 50)
+        for pid in relays:
+            os.kill(pid, signal.SIGKILL)
+        load.wait("ECONNREFUSED", 100)
+    gate.log.wait(re.compile(r"relay \d: serving"), since=since, count=2)
+    load.wait("closed", 50)
+
+
+ACTS = [kill_relays, kill_one_relay, kill_policy, kill_parent, kill_all,
+        stop_and_start, reload_storm, rules_again, stop_relays, stop_policy,
+        stop_parent]
+
+
+def under_load(lab, gate, act):
+    """Does it while hundreds a second say all they have to say to a server
+    that would take it in clear."""
+    lab.tap.mark("s3cret")
     eager = Eager(lab)
     load = Load(lab, eager.addresses)
     try:
@@ -841,10 +871,72 @@ def test_45_46_nothing_passes_meanwhile(lab, tap, restarted, served, act):
         eager.close()
     assert set(eager.lines) <= {b"EHLO load", b"STARTTLS", b"QUIT"}
     assert eager.connections > 50
-    minimum = 30 if act is stopped_by_signal or is_sanitized() else 150
+    minimum = 30 if act is stop_relays or is_sanitized() else 150
     assert rate > minimum, (rate, load.ends)
+
+
+@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
+def test_45_46_nothing_passes_meanwhile(lab, tap, restarted, served, act):
+    domain, server = served
+    gate = restarted("workers = 2", "timeouts { drain = 1s }")
+    under_load(lab, gate, act)
     # And all is well afterwards.
     assert send(lab, server, f"b@{domain}").code == 250
+
+
+@pytest.fixture
+def local(lab, gate):
+    """postern beside the client, and the road from there on open: what
+    leaves the host would arrive."""
+    gate.stop(timeout=5)
+    gate.command("rules", "remove", "-c", gate.config_path)
+    with Gateway(lab, lab.client, lab.config(
+            "workers = 2", "timeouts { drain = 1s }", mode="local")) as local:
+        yield local
+    said = local.log.matching(_SANITIZER)
+    assert not said, "\n".join(local.log.lines)
+    gate.start()
+
+
+@pytest.mark.parametrize("act", [
+    kill_relays, kill_parent, kill_all, stop_and_start, reload_storm,
+    rules_again, stop_relays], ids=lambda act: act.__name__)
+def test_45_46_nothing_passes_a_local_one(lab, tap, local, served, act):
+    domain, server = served
+    under_load(lab, local, act)
+    assert send(lab, server, f"b@{domain}").code == 250
+
+
+@pytest.mark.parametrize("mode", ["gate", "local"])
+def test_46_rules_again_amid_a_message(lab, request, served, mode):
+    """A stream is none the worse for rules that are put in place anew, nor,
+    on a gateway, for a kernel that forgets its connections."""
+    domain, server = served
+    gate = request.getfixturevalue(mode)
+    block, count = b"0123456789" * 7 + b"xxxxxxxx\r\n", 200000
+    with in_transaction(lab, server, domain) as client:
+        assert client.command("DATA").code == 354
+        sent = threading.Event()
+
+        def pour():
+            for _ in range(count // 1000):
+                client.send(block * 1000)
+            sent.set()
+
+        thread = threading.Thread(target=pour)
+        thread.start()
+        rounds = 0
+        while not sent.is_set() or rounds < 3:
+            gate.command("rules", "apply", "-c", gate.config_path)
+            if mode == "gate":
+                lab.gateway.flush_conntrack()
+            rounds += 1
+        thread.join()
+        client.send(b".\r\n")
+        assert client.reply().code == 250
+    message = server.wait_message()
+    assert message.size == count * len(block)
+    assert message.sha256 == hashlib.sha256(block * count).hexdigest()
 
 
 def test_43_storm_of_signals(lab, restarted, served):

@@ -555,8 +555,17 @@ def test_42_escape_codes_stay_out_of_the_log(lab, gate, served):
     server.on["connect"] = b"220 \x1b]0;pwned\x07\r\n"
     with lab.connect(server) as client:
         client.reply()
-    gate.log.wait(re.compile("session id="), since=mark)
-    assert not any("\x1b" in line for line in gate.log.lines)
+    # Those of eight bits, which a reply may hold.
+    server.on["connect"] = b"220 mx\r\n"
+    server.on["STARTTLS"] = b"454 \x9b2J \xff\xc2\x9d0;pwned\r\n"
+    with lab.connect(server) as client:
+        client.reply()
+        said = client.ehlo().raw
+        assert re.fullmatch(rb"421 [ -~]*x9b2J [ -~]*\r\n", said), said
+    gate.log.wait(re.compile("session id="), since=mark, count=3)
+    assert gate.log.matching(re.compile("x9b2J"), mark)
+    for line in gate.log.lines[mark:]:
+        assert re.fullmatch("[ -~]*", line), line
 
 
 def memory(gate, what):
