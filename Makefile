@@ -9,7 +9,8 @@ PREFIX	?= /usr
 LIBEXECDIR ?= $(PREFIX)/libexec/postern
 MANDIR	?= $(PREFIX)/share/man
 UNITDIR	?= $(PREFIX)/lib/systemd/system
-MULTIARCH := $(shell $(CC) -print-multiarch)
+# No compiler yet: scripts/deps brings one, and make starts itself again.
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 VERSION	= 0.1
 
 WARN	= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
