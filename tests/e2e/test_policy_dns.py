@@ -6,6 +6,7 @@ import array
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -148,7 +149,10 @@ class Policy:
     def __init__(self, lab, *settings, forward=None, trust_anchor=None,
                  is_ready=True):
         self.log = Lines()
-        path = f"{lab.directory_for('policy')}/postern.conf"
+        directory = lab.directory_for("policy")
+        path = f"{directory}/postern.conf"
+        # Its user may not be let into the build folder.
+        program = shutil.copy(f"{BUILD}/postern-policy", directory)
         source = (f'forward = ["{forward}"]' if forward else
                   f'root_hints = "{lab.dns.root_hints}"')
         with open(path, "w", encoding="ascii") as file:
@@ -166,7 +170,7 @@ class Policy:
             self.process = lab.gateway.start(
                 "setpriv", f"--reuid={lab.user}", f"--regid={lab.user}",
                 "--clear-groups", "--", "bash", "-c", 'exec "$1" 3<&"$2"',
-                "bash", f"{BUILD}/postern-policy", theirs.fileno(),
+                "bash", program, theirs.fileno(),
                 pass_fds=[theirs.fileno()], stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT)
         self.log.follow(self.process.popen.stdout)
