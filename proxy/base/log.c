@@ -24,6 +24,9 @@
 
 #include "proxy/base/clock.h"
 
+/* The journal's name for every line of the unit: its ExecStart's. */
+#define UNIT_PROGRAM "postern"
+
 #define PROGRAM_MAX 48 /* characters of the program's name in a line */
 #define PREFIX_MAX  128 /* "<6>", time, name, process id */
 #define TRAILER_MAX 24 /* truncated=yes, quotes and braces */
@@ -34,7 +37,7 @@ static struct {
 	const char *program; /* borrowed */
 	enum log_format format;
 	bool is_syslog;
-	bool is_journal; /* stderr leads there: "<N>", and it has the time */
+	bool is_journal; /* stderr leads there: "<N>"; see text_prefix */
 	bool is_verbose;
 } state = {.program = "postern"};
 
@@ -218,12 +221,27 @@ write_line(const char *line, size_t len)
 		continue;
 }
 
+/*
+ * The journal has the time and the process id of a line already, and the name
+ * of the unit's first program, whichever wrote it.
+ */
+static void
+text_prefix(struct sink *sink)
+{
+	char now[TIME_MAX];
+
+	if (!state.is_journal)
+		sink_printf(sink, "%s %.*s[%d]: ", time_text(now), PROGRAM_MAX,
+		    state.program, (int)getpid());
+	else if (strcmp(state.program, UNIT_PROGRAM) != 0)
+		sink_printf(sink, "%.*s: ", PROGRAM_MAX, state.program);
+}
+
 /* text is escaped already, and with PREFIX_MAX fits a line. */
 static void
 emit(int priority, enum log_format format, const char *text, size_t len)
 {
 	char line[LOG_LINE_MAX];
-	char now[TIME_MAX];
 	struct sink sink = {.text = line, .max = sizeof(line) - 1};
 
 	if (state.is_syslog) {
@@ -232,11 +250,8 @@ emit(int priority, enum log_format format, const char *text, size_t len)
 	}
 	if (state.is_journal)
 		sink_printf(&sink, "<%d>", priority);
-	if (format == LOG_FORMAT_TEXT && !state.is_journal)
-		sink_printf(&sink, "%s ", time_text(now));
 	if (format == LOG_FORMAT_TEXT)
-		sink_printf(&sink, "%.*s[%d]: ", PROGRAM_MAX, state.program,
-		    (int)getpid());
+		text_prefix(&sink);
 	sink_put(&sink, text, len);
 	line[sink.len++] = '\n';
 	write_line(line, sink.len);
