@@ -342,8 +342,12 @@ conn_write(struct conn *conn, const void *data, size_t len)
 		errno = EPIPE;
 		return -1;
 	}
-	if (conn->ssl == NULL)
-		return buf_add(&conn->out, data, len);
+	if (conn->ssl == NULL) {
+		if (buf_add(&conn->out, data, len) == -1)
+			return -1;
+		conn->bytes_out += len;
+		return 0;
+	}
 	if (buf_room(&conn->out) <
 	    len + (len / RECORD_MAX + 1) * RECORD_EXTRA) {
 		errno = ENOBUFS;

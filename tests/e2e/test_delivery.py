@@ -30,6 +30,18 @@ def test_client_is_itself_upstream(lab, gateway, ipv6):
     assert message.sni == ""
 
 
+def test_log_counts_the_clients_bytes(lab, gateway):
+    _domain, mx = lab.good_domain()
+    mark = gateway.log.mark()
+    with lab.connect(mx) as client:
+        replies = [client.reply(), client.ehlo(), client.command("NOOP"),
+                   client.command("QUIT")]
+        sent = len(f"EHLO {client.name}\r\nNOOP\r\nQUIT\r\n")
+    heard = sum(len(reply.raw) for reply in replies)
+    gateway.log.wait(re.compile(
+        rf"session id=.* bytes_in={sent} bytes_out={heard} "), since=mark)
+
+
 def test_sni_is_the_name_of_the_mx_where_it_matters(lab, gateway):
     """The first handshake shows another name's certificate: it is done over
     with the right SNI, unseen by the client."""
