@@ -259,6 +259,7 @@ static const struct permit relay[] = {
     OPTION(SOL_SOCKET, SO_LINGER),
     OPTION(SOL_SOCKET, SO_MARK),
     OPTION(SOL_SOCKET, SO_OOBINLINE),
+    OPTION(SOL_SOCKET, SO_RCVLOWAT),
 };
 
 static const struct permit policy[] = {

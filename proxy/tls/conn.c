@@ -51,6 +51,7 @@ conn_new(struct event_base *base, int fd,
 	    &conn->readable, base, fd, EV_READ | EV_PERSIST, on_readable, conn);
 	event_assign(&conn->writable, base, fd, EV_WRITE, on_writable, conn);
 	evtimer_assign(&conn->timer, base, on_timer, conn);
+	gather_init(&conn->gather, base, fd, &conn->readable);
 	/* A reply must not wait for the acknowledgement of the one before. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	/* Urgent data stays in line: no byte may hide beside the stream. */
@@ -69,6 +70,7 @@ stop_events(struct conn *conn)
 	event_del(&conn->readable);
 	event_del(&conn->writable);
 	event_del(&conn->timer);
+	gather_stop(&conn->gather);
 	conn->armed = -1;
 }
 
@@ -115,6 +117,8 @@ conn_update_reading(struct conn *conn)
 		/* TLS may hold decrypted bytes that no poll will announce. */
 		else if (conn_tls_pending(conn))
 			event_active(&conn->readable, EV_READ, 0);
+		else
+			gather_resume(&conn->gather);
 	}
 }
 
@@ -217,23 +221,27 @@ read_plain(struct conn *conn, uint8_t *to, size_t size, size_t *len)
 }
 
 static enum got
-read_some(struct conn *conn)
+read_some(struct conn *conn, bool *is_drained)
 {
-	size_t len = 0;
+	size_t len = 0, size = conn->read_size;
 	uint8_t *to;
 	enum got got;
 
-	if ((to = buf_reserve(&conn->in, conn->read_size)) == NULL) {
+	if (size > buf_room(&conn->in))
+		size = buf_room(&conn->in);
+	if ((to = buf_reserve(&conn->in, size)) == NULL) {
 		conn_fail(conn, "out of memory");
 		return GOT_FAILURE;
 	}
-	got = conn->ssl != NULL ? conn_read_tls(conn, to, conn->read_size, &len)
-	                        : read_plain(conn, to, conn->read_size, &len);
+	got = conn->ssl != NULL ? conn_read_tls(conn, to, size, &len)
+	                        : read_plain(conn, to, size, &len);
 	if (got != GOT_FAILURE)
 		buf_commit(&conn->in, len);
+	*is_drained = conn->ssl == NULL && len < size;
 	/* Bulk is read in large pieces; dialogue needs no such room. */
-	conn->read_size = len == conn->read_size ? CONN_READ_MAX
-	                                         : CONN_READ_SIZE;
+	conn->read_size = gather_is_on(&conn->gather) || len == size
+	                      ? CONN_READ_MAX
+	                      : CONN_READ_SIZE;
 	conn->bytes_in += len;
 	/* TLS may have had something to say of its own (RFC 8446 4.6.3). */
 	if (got != GOT_FAILURE && conn_send_out(conn) == -1)
@@ -270,7 +278,8 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
 	enum got got = GOT_NOTHING;
-	bool has_bytes = false;
+	uint64_t before = conn->bytes_in;
+	bool is_drained = false;
 	int i;
 
 	(void)fd;
@@ -285,22 +294,22 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	if (conn->state != CONN_STATE_OPEN)
 		return;
-	for (i = 0;
-	     i < READS_PER_EVENT && buf_len(&conn->in) < CONN_INPUT_MAX / 2;
+	for (i = 0; i < READS_PER_EVENT && !is_drained &&
+		    buf_len(&conn->in) < CONN_INPUT_MAX / 2;
 	     i++) {
-		if ((got = read_some(conn)) != GOT_BYTES)
+		if ((got = read_some(conn, &is_drained)) != GOT_BYTES)
 			break;
-		has_bytes = true;
 	}
 	if (got == GOT_FAILURE)
 		return;
+	gather_took(&conn->gather, (size_t)(conn->bytes_in - before));
 	if (got == GOT_END)
 		conn->is_eof = true;
 	else if (conn_tls_pending(conn) &&
 		 buf_len(&conn->in) < CONN_INPUT_MAX / 2)
 		event_active(&conn->readable, EV_READ, 0);
 	/* Most of it is consumed at once, and reading then just goes on. */
-	if (has_bytes)
+	if (conn->bytes_in > before)
 		conn->handler(conn->arg, conn, CONN_INPUT);
 	if (conn->state == CONN_STATE_OPEN)
 		conn_update_reading(conn);
@@ -485,6 +494,7 @@ conn_finish(struct conn *conn)
 	}
 	conn_set_deadline(conn, CONN_LINGER_MS);
 	conn->linger_end = clock_monotonic_ms() + CONN_LINGER_MAX_MS;
+	gather_stop(&conn->gather);
 	conn->state = CONN_STATE_FINISHING;
 	buf_clear(&conn->in);
 	conn_update_reading(conn);

@@ -21,7 +21,7 @@ struct tls_client;
 #define CONN_INPUT_MAX     131072 /* bytes read and not yet consumed */
 #define CONN_OUTPUT_MAX    131072 /* bytes waiting to be written */
 #define CONN_READ_SIZE     16384 /* bytes asked of the kernel at once, */
-#define CONN_READ_MAX      65536 /* growing to this while they all come */
+#define CONN_READ_MAX      131072 /* growing to this while they all come */
 #define CONN_LINGER_MS     15000 /* for a silent peer to read our last words */
 #define CONN_LINGER_MAX_MS 180000 /* for one that still sends */
 #define CONN_ERROR_MAX     192

@@ -12,6 +12,7 @@
 
 #include "proxy/base/buf.h"
 #include "proxy/tls/conn.h"
+#include "proxy/tls/gather.h"
 #include "proxy/tls/wire.h"
 
 struct ssl_st;
@@ -33,6 +34,7 @@ struct conn {
 	struct event readable;
 	struct event writable;
 	struct event timer;
+	struct gather gather; /* of readable */
 	bool is_eof;
 	bool wants_writable; /* the owner waits for the queue to go */
 	bool is_shut; /* our direction has ended */
