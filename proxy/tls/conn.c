@@ -114,7 +114,7 @@ conn_update_reading(struct conn *conn)
 	else if (!event_pending(&conn->readable, EV_READ, NULL)) {
 		if (event_add(&conn->readable, NULL) == -1)
 			conn_fail(conn, "out of memory");
-		/* TLS may hold decrypted bytes that no poll will announce. */
+		/* TLS may hold bytes that no poll will announce. */
 		else if (conn_tls_pending(conn))
 			event_active(&conn->readable, EV_READ, 0);
 		else
@@ -237,7 +237,8 @@ read_some(struct conn *conn, bool *is_drained)
 	                        : read_plain(conn, to, size, &len);
 	if (got != GOT_FAILURE)
 		buf_commit(&conn->in, len);
-	*is_drained = conn->ssl == NULL && len < size;
+	*is_drained = conn->ssl != NULL ? conn_tls_is_drained(conn)
+	                                : len < size;
 	/* Bulk is read in large pieces; dialogue needs no such room. */
 	conn->read_size = gather_is_on(&conn->gather) || len == size
 	                      ? CONN_READ_MAX
@@ -411,8 +412,9 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		on_connected(conn);
 		return;
 	case CONN_STATE_HANDSHAKE:
-		if (conn_send_out(conn) == 0)
-			(void)conn_handshake(conn);
+		if (conn_send_out(conn) == 0 && conn_handshake(conn) &&
+		    conn_tls_pending(conn))
+			event_active(&conn->readable, EV_READ, 0);
 		return;
 	case CONN_STATE_OPEN:
 	case CONN_STATE_FINISHING:

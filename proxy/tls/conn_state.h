@@ -80,8 +80,10 @@ bool conn_handshake(struct conn *);
 enum got conn_read_tls(struct conn *, uint8_t *to, size_t size, size_t *len);
 /* Makes one record of the data; 0 where there is no room or it failed. */
 size_t conn_seal(struct conn *, const uint8_t *data, size_t len);
-/* Are there decrypted bytes that no poll will announce? */
+/* Are there bytes, decrypted or not, that no poll will announce? */
 bool conn_tls_pending(const struct conn *);
+/* Was the socket empty when it was last read, and is all of that used? */
+bool conn_tls_is_drained(const struct conn *);
 /* Queues close_notify. */
 void conn_tls_finish(struct conn *);
 void conn_tls_clear(struct conn *);

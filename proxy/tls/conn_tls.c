@@ -45,7 +45,7 @@ conn_start_tls(struct conn *conn, struct tls_client *client,
 		free(copy);
 		return -1;
 	}
-	conn->wire = (struct wire){.fd = conn->fd, .out = &conn->out};
+	wire_init(&conn->wire, conn->fd, &conn->out);
 	if ((bio = wire_bio(&conn->wire)) == NULL) {
 		free(copy);
 		SSL_free(ssl);
@@ -172,7 +172,14 @@ conn_read_tls(struct conn *conn, uint8_t *to, size_t size, size_t *len)
 bool
 conn_tls_pending(const struct conn *conn)
 {
-	return conn->ssl != NULL && SSL_pending(conn->ssl) > 0;
+	return conn->ssl != NULL &&
+	       (SSL_pending(conn->ssl) > 0 || buf_len(&conn->wire.in) > 0);
+}
+
+bool
+conn_tls_is_drained(const struct conn *conn)
+{
+	return conn->wire.is_drained && !conn_tls_pending(conn);
 }
 
 void
@@ -189,6 +196,7 @@ void
 conn_tls_clear(struct conn *conn)
 {
 	SSL_free(conn->ssl);
+	wire_clear(&conn->wire);
 	chain_free(conn->tls.chain);
 	free(conn->sni);
 }

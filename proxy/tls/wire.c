@@ -8,21 +8,62 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <string.h>
 
 #include <openssl/bio.h>
 
-#include "proxy/base/buf.h"
+void
+wire_init(struct wire *wire, int fd, struct buf *out)
+{
+	memset(wire, 0, sizeof(*wire));
+	wire->fd = fd;
+	wire->out = out;
+	buf_init(&wire->in, WIRE_READ_SIZE);
+}
+
+void
+wire_clear(struct wire *wire)
+{
+	buf_clear(&wire->in);
+}
+
+/* Nothing is left from the last call: asks the kernel. */
+static int
+read_socket(BIO *bio, struct wire *wire, uint8_t *to, size_t size)
+{
+	static uint8_t taken[WIRE_READ_SIZE];
+	ssize_t n;
+
+	n = recv(wire->fd, taken, sizeof(taken), 0);
+	wire->is_drained = n < (ssize_t)sizeof(taken);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		BIO_set_retry_read(bio);
+	if (n <= 0)
+		return (int)n;
+	if ((size_t)n > size) {
+		if (buf_add(&wire->in, taken + size, (size_t)n - size) == -1)
+			return -1;
+		n = (ssize_t)size;
+	}
+	memcpy(to, taken, (size_t)n);
+	return (int)n;
+}
 
 static int
 wire_read(BIO *bio, char *to, int size)
 {
 	struct wire *wire = BIO_get_data(bio);
-	ssize_t n;
+	size_t n = buf_len(&wire->in);
 
 	BIO_clear_retry_flags(bio);
-	n = recv(wire->fd, to, (size_t)size, 0);
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		BIO_set_retry_read(bio);
+	if (size <= 0)
+		return 0;
+	if (n == 0)
+		return read_socket(bio, wire, (uint8_t *)to, (size_t)size);
+	if (n > (size_t)size)
+		n = (size_t)size;
+	memcpy(to, buf_data(&wire->in), n);
+	buf_consume(&wire->in, n);
 	return (int)n;
 }
 

@@ -209,6 +209,89 @@ test_bytes_inside_tls(void **state)
 	assert_memory_equal(out, "MAIL FROM", 9);
 }
 
+/* Reads a whole reply of so many bytes from the connection. */
+static void
+assert_input(const char *expected)
+{
+	const uint8_t *data;
+	size_t len;
+
+	data = conn_input(peer.conn, &len);
+	assert_int_equal(len, strlen(expected));
+	assert_memory_equal(data, expected, len);
+	conn_consume(peer.conn, len);
+}
+
+/* Ten records, their bytes in out; how many. */
+static size_t
+seal_ten(int fd, char *out, size_t size)
+{
+	ssize_t n;
+	int i;
+
+	for (i = 0; i < 10; i++)
+		assert_int_equal(SSL_write(far, "250-mx\r\n", 8), 8);
+	n = read(fd, out, size);
+	assert_true(n > 0);
+	return (size_t)n;
+}
+
+/* Records that come at once, and one that comes in two: all are read. */
+static void
+test_records_and_reads_do_not_agree(void **state)
+{
+	char records[4096], expected[81] = "";
+	size_t len, cut;
+	int fds[2], i;
+
+	(void)state;
+	come_up();
+	for (i = 0; i < 10; i++)
+		strlcat(expected, "250-mx\r\n", sizeof(expected));
+	/* The server writes to a socket of its own: its bytes are handed on. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(SSL_set_wfd(far, fds[1]), 1);
+	for (cut = 1; cut < 300; cut++) {
+		len = seal_ten(fds[0], records, sizeof(records));
+		assert_true(len > cut);
+		peer_send(&peer, records, cut);
+		loop_run(base);
+		peer_send(&peer, records + cut, len - cut);
+		loop_run(base);
+		assert_input(expected);
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* What was taken from the socket in one call is not forgotten for a pause. */
+static void
+test_input_past_its_maximum_waits(void **state)
+{
+	static char record[4096];
+	const uint8_t *data;
+	size_t len, sent = 0, got = 0;
+
+	(void)state;
+	come_up();
+	memset(record, 'x', sizeof(record));
+	while (SSL_write(far, record, sizeof(record)) == sizeof(record)) {
+		sent += sizeof(record);
+		loop_run(base);
+	}
+	ERR_clear_error();
+	assert_true(sent > CONN_INPUT_MAX / 2);
+	do {
+		loop_run(base);
+		data = conn_input(peer.conn, &len);
+		assert_true(len <= CONN_INPUT_MAX);
+		assert_int_equal(data[0], len > 0 ? 'x' : data[0]);
+		got += len;
+		conn_consume(peer.conn, len);
+	} while (len > 0);
+	assert_true(got >= sent);
+}
+
 /* CVE-2026-45185: TLS that has ended is an end, and no way back. */
 static void
 leave_tls(bool says_so)
@@ -312,6 +395,8 @@ main(void)
 	    TEST(test_tls_comes_up_once),
 	    TEST(test_no_words_during_the_handshake),
 	    TEST(test_bytes_inside_tls),
+	    TEST(test_records_and_reads_do_not_agree),
+	    TEST(test_input_past_its_maximum_waits),
 	    TEST(test_clear_bytes_behind_close_notify),
 	    TEST(test_clear_bytes_between_records),
 	    TEST(test_end_inside_the_handshake),
