@@ -3,6 +3,7 @@
 
 #include "proxy/session/verdict.h"
 
+#include "certs/cert.h"
 #include "certs/chain.h"
 #include "certs/store.h"
 #include "proxy/base/clock.h"
@@ -138,6 +139,33 @@ test_levels(void **state)
 	assert_true(judge(&encrypt, true, CONFIG_DEFER).is_exception);
 	assert_true(judge(&none, false, CONFIG_DEFER).passes);
 	assert_true(judge(&none, false, CONFIG_DEFER).is_exception);
+}
+
+/* A pin that suffices alone asks for no trust, and no trust replaces it. */
+static void
+test_pin_only(void **state)
+{
+	struct decision decision = decision_of(LEVEL_VERIFY);
+	struct chain *good = chain;
+	const uint8_t *der;
+	char *text;
+	size_t len;
+
+	(void)state;
+	decision.evidence = EVIDENCE_OPERATOR;
+	decision.is_pin_only = true;
+	decision.pin_count = 1;
+	assert_false(judge(&decision, true, CONFIG_DEFER).passes);
+	text = case_text("self_signed", "chain", &len);
+	chain = chain_from_pem(text, len);
+	free(text);
+	der = chain_der(chain, 0, &len);
+	assert_int_equal(cert_spki_sha256(der, len, decision.pins[0]), 0);
+	assert_true(judge(&decision, true, CONFIG_DEFER).passes);
+	decision.pins[0][31] ^= 1;
+	assert_false(judge(&decision, true, CONFIG_DEFER).passes);
+	chain_free(chain);
+	chain = good;
 }
 
 /* What waiting may mend is never bounced. */
@@ -308,6 +336,7 @@ main(void)
 	    cmocka_unit_test(test_nobody_named),
 	    cmocka_unit_test(test_without_trust),
 	    cmocka_unit_test(test_levels),
+	    cmocka_unit_test(test_pin_only),
 	    cmocka_unit_test(test_temporary),
 	    cmocka_unit_test(test_until),
 	    cmocka_unit_test(test_32_cache),
