@@ -271,6 +271,26 @@ test_server_host(void **state)
 	assert_int_equal(asked_count, 2);
 }
 
+/* What waits for its domain is not asked for a second time. */
+static void
+test_server_host_of_other_family(void **state)
+{
+	(void)state;
+	begin(2);
+	ask(POLICY_ASK_DOMAIN, 1, "198.51.100.2", "a.example");
+	reply(0, DNS_NODATA, NULL);
+	check_asked(1, "a.example", DNS_MX);
+	ask(POLICY_ASK_SERVER, 2, "2001:db8::1", NULL);
+	check_asked(2, "relay.example", DNS_AAAA);
+	reply(2, DNS_FOUND, "2001:db8::1");
+	assert_int_equal(answers, 1);
+	assert_int_equal(answered_id, 2);
+	assert_int_equal(asked_count, 3);
+	reply(1, DNS_NXDOMAIN, NULL);
+	assert_int_equal(answers, 2);
+	assert_int_equal(answered_id, 1);
+}
+
 /* A host that cannot be looked up may be any: nothing is passed by it. */
 static void
 test_server_host_unknown(void **state)
@@ -345,6 +365,7 @@ main(void)
 	    cmocka_unit_test(test_nothing_to_ask),
 	    cmocka_unit_test(test_server_first),
 	    cmocka_unit_test(test_server_host),
+	    cmocka_unit_test(test_server_host_of_other_family),
 	    cmocka_unit_test(test_server_host_unknown),
 	    cmocka_unit_test(test_dns_is_full),
 	    cmocka_unit_test(test_forget),

@@ -190,6 +190,15 @@ test_no_hosts(void **state)
 	reply(0);
 	assert_false(facts.is_null);
 	assert_int_equal(facts.host_count, 0);
+	/* Nor where there is nothing else: the domain itself is none. */
+	assert_int_equal(start("192.0.2.1"), 0);
+	begin(DNS_FOUND, 60);
+	answer.bad_count = 1;
+	reply(0);
+	assert_int_equal(done_count, 1);
+	assert_int_equal(asked_count, 1);
+	assert_false(facts.is_null);
+	assert_int_equal(facts.host_count, 0);
 }
 
 static void
