@@ -4,6 +4,7 @@
  * and says what came of it.
  */
 
+#include <net/if.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -26,6 +27,19 @@ static const char help[] =
     "\n"
     "Ends with 0 when all is well, 2 when it is not.\n";
 
+/* It may come yet; but a mistyped one never does, and no client is behind it.
+ */
+static void
+print_absent(char *const *interfaces, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (if_nametoindex(interfaces[i]) == 0)
+			printf("interface %s: not there now\n", interfaces[i]);
+	}
+}
+
 static void
 print_interception(const struct config *config)
 {
@@ -39,6 +53,10 @@ print_interception(const struct config *config)
 	for (i = 0; i < config->port_count; i++)
 		printf(" %u", config->ports[i]);
 	printf(", led to port %u\n", config->listen_port);
+	for (i = 0; i < config->inbound_count; i++)
+		printf("inbound: %s, forwarded as it is\n", config->inbound[i]);
+	print_absent(config->interfaces, config->interface_count);
+	print_absent(config->inbound, config->inbound_count);
 }
 
 static void

@@ -47,7 +47,8 @@ def ca_file(tmp_path):
 
 def test_summary(conf, ca_file):
     path = conf(f"""
-        interfaces = [lan0, lan1]; ports = [25, 2525]
+        interfaces = [lo, postern-none0]; inbound = [postern-none1]
+        ports = [25, 2525]
         trust = "{ca_file}"
         dns {{ forward = ["192.0.2.53", "[2001:db8::53]:5353"] }}
         server "smarthost" {{ match = [192.0.2.1]; auth = true }}
@@ -58,8 +59,11 @@ def test_summary(conf, ca_file):
     code, out, err = check("-c", path)
     assert code == 0
     assert out.splitlines() == [
-        "mode: gateway, behind lan0 lan1",
+        "mode: gateway, behind lo postern-none0",
         "ports: 25 2525, led to port 10025",
+        "inbound: postern-none1, forwarded as it is",
+        "interface postern-none0: not there now",
+        "interface postern-none1: not there now",
         "dns: from the resolvers 192.0.2.53:53 [2001:db8::53]:5353,"
         " DNSSEC by /usr/share/dns/root.key",
         f"trust: {ca_file}: 1 anchors",
@@ -69,7 +73,7 @@ def test_summary(conf, ca_file):
         'exception: domain "c.example": none, ended 2020-01-31T12:00:00Z',
         f"{path}: ok",
     ]
-    assert f"{path}:8: the exception of domain 'c.example' has ended" in err
+    assert f"{path}:9: the exception of domain 'c.example' has ended" in err
 
 
 def test_needs_no_privilege(conf, ca_file, tmp_path):
