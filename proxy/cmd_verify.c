@@ -31,7 +31,7 @@
 #define PIN_PREFIX       "sha256:"
 
 static const char usage[] =
-    "usage: postern verify --chain FILE [--trust FILE] --name NAME...\n"
+    "usage: postern verify --chain FILE [--trust FILE] [--name NAME]...\n"
     "           [--ip ADDRESS] [--pin sha256:HEX]... [--at UNIXTIME]\n";
 
 static const char help[] =
@@ -50,6 +50,7 @@ static const char help[] =
     "  --at UNIXTIME     at this time, in seconds since 1970; now where not\n"
     "                    given\n"
     "\n"
+    "One of --name, --ip and --pin is needed.\n"
     "Prints \"proved: ...\" and exits 0, or \"refused: WORD: text\" and\n"
     "exits 1; WORD is that of RFC 8460.  Exits 2 for wrong usage or files\n"
     "that cannot be read.\n";
@@ -201,10 +202,15 @@ arguments_read(struct arguments *arguments, int argc, char **argv)
 		if (set_option(arguments, option) == -1)
 			return -1;
 	}
-	if (optind < argc || arguments->chain == NULL ||
-	    (arguments->name_count == 0 && arguments->pin_count == 0 &&
-		arguments->address.family == AF_UNSPEC)) {
+	if (optind < argc || arguments->chain == NULL) {
 		fputs(usage, stderr);
+		return -1;
+	}
+	if (arguments->name_count == 0 && arguments->pin_count == 0 &&
+	    arguments->address.family == AF_UNSPEC) {
+		fputs("postern: verify: nothing to prove: give --name, --ip "
+		      "or --pin\n",
+		    stderr);
 		return -1;
 	}
 	return 0;

@@ -187,7 +187,7 @@ def test_help():
 
 
 @pytest.mark.parametrize("asked, says", [
-    ([], "usage:"),
+    ([], "give --name, --ip or --pin"),
     (["--name", "mx.example.org", "more"], "usage:"),
     (["--nome", "mx.example.org"], "--nome"),
     (["--name"], "--name"),
