@@ -14,6 +14,7 @@ unless it is marked clear_text.  What a sanitizer says fails it, too.
 
 import os
 import re
+import resource
 import signal
 import sys
 
@@ -23,10 +24,16 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 
 from lab import Gateway, Lab, world as lab_world  # noqa: E402
 
+FILES = 20000
 _SANITIZER = re.compile("AddressSanitizer|LeakSanitizer|runtime error:")
 
 
 def pytest_configure():
+    # A login's 1024 are too few for a lab whose clients, servers and wires
+    # are all in this process.
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE,
+                       tuple(max(limit, FILES) for limit in limits))
     # So that fixtures are torn down.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", 143))
 
