@@ -133,7 +133,8 @@ def show(lab):
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     began = time.monotonic()
     print("Raising the lab: a LAN, a gateway, an internet.", flush=True)
     with Lab() as lab:
