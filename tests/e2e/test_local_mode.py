@@ -135,8 +135,9 @@ def test_49_loop(lab, start_gateway, workers, ipv6):
             assert client.at_end()
     finally:
         lab.client.run("nft", "delete", "table", "inet", "loop")
-    found, = gate.log.matching(re.compile("turned away: routing loop"))
-    assert found
+    found = re.compile("turned away: routing loop")
+    gate.log.wait(found)
+    assert len(gate.log.matching(found)) == 1
     assert server.sessions == []
 
 

@@ -22,7 +22,8 @@ test_what_only_a_restart_changes(void **state)
 	struct config *now = config_new(), *next = config_new();
 
 	(void)state;
-	assert_true(now != NULL && next != NULL);
+	assert_non_null(now);
+	assert_non_null(next);
 	now->mode = CONFIG_LOCAL;
 	next->mode = CONFIG_GATEWAY;
 	now->listen_port = 10025;
@@ -67,7 +68,8 @@ test_what_a_reload_changes(void **state)
 	struct config *now = config_new(), *next = config_new();
 
 	(void)state;
-	assert_true(now != NULL && next != NULL);
+	assert_non_null(now);
+	assert_non_null(next);
 	next->ports[0] = 587;
 	next->on_refusal = CONFIG_BOUNCE;
 	next->require_dnssec = true;

@@ -17,7 +17,7 @@ config_of(size_t count, const char *const titles[])
 	size_t i;
 
 	assert_non_null(config);
-	config->trusts = calloc(count, sizeof(config->trusts[0]));
+	config->trusts = calloc(count + 1, sizeof(config->trusts[0]));
 	config->trust_count = count;
 	for (i = 0; i < count; i++) {
 		struct config_trust *trust = &config->trusts[i];

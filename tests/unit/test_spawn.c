@@ -58,14 +58,14 @@ has_four_descriptors(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	struct dirent *entry;
-	int fd;
+	long fd;
 
 	if (dir == NULL)
 		return false;
 	while ((entry = readdir(dir)) != NULL) {
 		if (entry->d_name[0] == '.')
 			continue;
-		fd = atoi(entry->d_name);
+		fd = strtol(entry->d_name, NULL, 10);
 		if (fd > PROCESS_CONTROL_FD && fd != dirfd(dir))
 			return false;
 	}
