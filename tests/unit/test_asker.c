@@ -341,8 +341,8 @@ test_forget(void **state)
 static void
 test_cannot_serve(void **state)
 {
+	static struct rule bad;
 	char error[ASKER_ERROR_MAX];
-	struct rule bad = servers[1];
 
 	(void)state;
 	begin(0);
@@ -350,6 +350,7 @@ test_cannot_serve(void **state)
 	assert_null(asker_new(NULL, &config, error));
 	assert_string_equal(error, "no DNS today");
 	is_dns_broken = false;
+	bad = servers[1];
 	bad.matches = no_host;
 	config.servers = &bad;
 	config.server_count = 1;

@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unbound-event.h>
 #include <unbound.h>
@@ -115,11 +116,12 @@ ub_strerror(int error)
 static void
 reply_with(int rcode, const void *data, int len, int security, const char *why)
 {
+	char *text = why == NULL ? NULL : strdup(why);
 	uint8_t copy[512];
 
 	memcpy(copy, data, (size_t)len);
-	unbound.callback(
-	    unbound.arg, rcode, copy, len, security, (char *)(uintptr_t)why, 0);
+	unbound.callback(unbound.arg, rcode, copy, len, security, text, 0);
+	free(text);
 }
 
 static void

@@ -264,7 +264,7 @@ make_constraints(const struct entry *base, size_t *len)
 {
 	CBB cbb, both, excluded, subtree, name;
 	unsigned tag = base->kind == 'd' ? 2 : 1;
-	uint8_t *der;
+	uint8_t *der = NULL;
 
 	assert_true(
 	    CBB_init(&cbb, 64) &&
@@ -321,7 +321,7 @@ test_excluded(void **state)
 	    {"192.0.2.1", "mx.example.org", NOT_DNS},
 	    {"example.net ", "mx.example.org", NOT_DNS},
 	};
-	size_t constraints_len, names_len;
+	size_t constraints_len = 0, names_len;
 	uint8_t *constraints, *names;
 	const char *fault;
 
@@ -355,7 +355,7 @@ test_damaged_constraints(void **state)
 	static const struct entry email = {'e', "*", 1};
 	static const uint8_t junk[] = {0x30, 0x02, 0x05, 0x00};
 	uint8_t *der, *names;
-	size_t len, names_len;
+	size_t len = 0, names_len;
 
 	(void)state;
 	names = make_list(mixed, MIXED_COUNT, &names_len);

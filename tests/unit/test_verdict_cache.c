@@ -145,7 +145,7 @@ test_32_all_counts(void **state)
 	for (size_t i = 0; i < CHAINS; i++)
 		assert_non_null(
 		    chains[i] = chain_from_pem(pems[i], strlen(pems[i])));
-	for (size_t i = 0; i < ALL * ALL; i++) {
+	for (size_t i = 0; i < (size_t)ALL * ALL; i++) {
 		size_t a = i / ALL, b = i % ALL;
 		struct verify_request first = requests[a % REQUESTS];
 		struct verify_request second = requests[b % REQUESTS];
