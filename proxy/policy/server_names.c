@@ -24,6 +24,7 @@ struct server_name {
 	bool has_good; /* addresses were told once, be it none at all */
 	bool has_failed; /* the last lookup did */
 	bool has_warned_none;
+	bool has_warned_unsigned;
 	bool is_running;
 	int64_t good; /* when they were told; ms */
 	int64_t due; /* to be looked up again; ms */
@@ -85,24 +86,46 @@ warn_none(struct server_name *name, const struct dns_answer *answer)
 	name->has_warned_none = true;
 }
 
+/*
+ * Whoever can forge the addresses of a host that is excepted from the proof
+ * could except any server there is.
+ */
+static bool
+is_believed(struct server_name *name, const struct dns_answer *answer)
+{
+	const struct rule *rule = name->host->rule;
+
+	if (rule->level == LEVEL_VERIFY || answer->is_secure ||
+	    answer->count == 0)
+		return true;
+	if (!name->has_warned_unsigned)
+		log_warnx("server \"%s\": the addresses of %s are not signed "
+			  "(DNSSEC), so that whoever forges them could turn "
+			  "off the proof for any server: the exception does "
+			  "not hold; match addresses instead of the name",
+		    rule->name, name->host->name);
+	name->has_warned_unsigned = true;
+	return false;
+}
+
 static void
 succeed(struct server_name *name, const struct dns_answer *answer)
 {
 	struct address *addresses = NULL;
-	size_t i;
+	size_t i, count = is_believed(name, answer) ? answer->count : 0;
 
-	if (answer->count > 0) {
-		addresses = calloc(answer->count, sizeof(*addresses));
+	if (count > 0) {
+		addresses = calloc(count, sizeof(*addresses));
 		if (addresses == NULL) {
 			fail(name, "out of memory");
 			return;
 		}
-		for (i = 0; i < answer->count; i++)
+		for (i = 0; i < count; i++)
 			addresses[i] = answer->records[i].address;
 	}
 	free(name->addresses);
 	name->addresses = addresses;
-	name->count = answer->count;
+	name->count = count;
 	name->has_good = true;
 	name->has_failed = false;
 	name->good = clock_monotonic_ms();

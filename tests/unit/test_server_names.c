@@ -29,6 +29,7 @@ static struct {
 static size_t asked_count;
 static bool is_dns_full;
 static int changes;
+static bool is_signed;
 static int64_t now_ms;
 static struct server_names *names;
 
@@ -75,6 +76,7 @@ reply(enum dns_status status, const char *address, uint32_t ttl)
 	memset(&answer, 0, sizeof(answer));
 	answer.status = status;
 	answer.ttl = ttl;
+	answer.is_secure = is_signed;
 	if (address != NULL)
 		assert_int_equal(
 		    address_from_text(
@@ -104,6 +106,29 @@ static char *matches[] = {"relay.example"};
 static struct rule rule = {
     .name = "r", .matches = matches, .match_count = 1, .origin = "f:1"};
 static const struct config config = {.servers = &rule, .server_count = 1};
+
+/* An exception by a name that anybody could answer for is for nobody. */
+static void
+test_an_exception_wants_signed_addresses(void **state)
+{
+	(void)state;
+	rule.level = LEVEL_NONE;
+	assert_false(server_names_refresh(names, AF_INET));
+	reply(DNS_FOUND, "192.0.2.1", 100);
+	assert_true(fact()->is_known);
+	assert_int_equal(fact()->count, 0);
+	is_signed = true;
+	pass(101);
+	assert_false(server_names_refresh(names, AF_INET));
+	reply(DNS_FOUND, "192.0.2.2", 100);
+	assert_true(has("192.0.2.2"));
+	is_signed = false;
+	pass(101);
+	assert_false(server_names_refresh(names, AF_INET));
+	reply(DNS_FOUND, "192.0.2.3", 100);
+	assert_int_equal(fact()->count, 0);
+	rule.level = LEVEL_VERIFY;
+}
 
 static void
 test_lookup(void **state)
@@ -271,6 +296,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(test_lookup),
+	    TEST(test_an_exception_wants_signed_addresses),
 	    TEST(test_families),
 	    TEST(test_ttl_bounds),
 	    TEST(test_none),
