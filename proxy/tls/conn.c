@@ -174,16 +174,31 @@ on_connected(struct conn *conn)
 	conn->handler(conn->arg, conn, CONN_CONNECTED);
 }
 
+/*
+ * The peer takes no more.  What it said last may lie unread, and may be the
+ * very reason: it is told first, and the failure then.
+ */
+static void
+break_off(struct conn *conn)
+{
+	conn->broken = errno;
+	event_active(&conn->readable, EV_READ, 0);
+}
+
 /* One send; 0 where it blocked (and the write event is set) or failed. */
 static size_t
 send_some(struct conn *conn, const uint8_t *data, size_t len)
 {
 	ssize_t n;
 
+	if (conn->broken != 0 && conn->state == CONN_STATE_OPEN)
+		return 0;
 	if ((n = send(conn->fd, data, len, MSG_NOSIGNAL)) >= 0)
 		return (size_t)n;
 	if (errno == EAGAIN || errno == EINTR)
 		conn_want_write(conn);
+	else if (conn->state == CONN_STATE_OPEN)
+		break_off(conn);
 	else
 		conn_fail(conn, strerror(errno));
 	return 0;
@@ -312,6 +327,8 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	/* Most of it is consumed at once, and reading then just goes on. */
 	if (conn->bytes_in > before)
 		conn->handler(conn->arg, conn, CONN_INPUT);
+	if (conn->broken != 0 && conn->state == CONN_STATE_OPEN)
+		conn_fail(conn, strerror(conn->broken));
 	if (conn->state == CONN_STATE_OPEN)
 		conn_update_reading(conn);
 	if (got == GOT_END && conn->state == CONN_STATE_OPEN)

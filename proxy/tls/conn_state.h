@@ -38,6 +38,7 @@ struct conn {
 	bool is_eof;
 	bool wants_writable; /* the owner waits for the queue to go */
 	bool is_shut; /* our direction has ended */
+	int broken; /* errno: writing failed, reading goes first */
 	int64_t deadline; /* monotonic ms; -1: none */
 	int64_t linger_end; /* monotonic ms */
 	int64_t armed; /* when the timer fires; -1: is not */

@@ -12,7 +12,7 @@ import time
 import pytest
 from cryptography.hazmat.primitives import hashes
 from lab.smtp_client import Closed
-from lab.smtp_server import late, reset, silence, then
+from lab.smtp_server import close, late, reset, silence, then
 
 PIDFD_GETFD = 438  # pidfd_getfd(2)
 MESSAGE = b"Subject: test\r\n\r\nbody\r\n"
@@ -81,6 +81,18 @@ def test_server_refuses_the_message_twice(lab, gateway):
         with ready(lab, server) as client:
             assert client.command("NOOP").code == 250
     assert relays(gateway) == before
+
+
+def test_server_refuses_the_message_and_goes(lab, gateway):
+    """Its reply says why, whether or not writing finds it gone first."""
+    domain, server = lab.good_domain()
+    server.on["data"] = then(b"552 5.3.4 enough\r\n", close)
+    for _ in range(20):
+        with ready(lab, server) as client:
+            client.envelope("a@lan.example", f"b@{domain}")
+            assert client.command("DATA").code == 354
+            client.send((b"x" * 998 + b"\r\n") * 1000)
+            assert client.reply().raw == b"552 5.3.4 enough\r\n"
 
 
 def test_unasked_421_leaves_nothing_behind(lab, gateway):
