@@ -120,21 +120,27 @@ LOOP = """table inet loop {
 }"""
 
 
+@pytest.fixture(scope="module")
+def alone(lab):
+    """A host where no other postern listens."""
+    return lab.lan_host("alone", 29)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 @FAMILIES
-def test_49_loop(lab, start_gateway, workers, ipv6):
+def test_49_loop(lab, start_gateway, alone, workers, ipv6):
     """Its own connections come back to it: a few times, and no more."""
     _domain, server = lab.good_domain()
     gate = start_gateway(f"workers = {workers}", "manage_rules = false",
-                         mode="local")
-    lab.client.run("nft", "-f", "-", stdin=LOOP)
+                         mode="local", ns=alone)
+    alone.run("nft", "-f", "-", stdin=LOOP)
     try:
-        with lab.connect(server, ipv6=ipv6) as client:
+        with lab.connect(server, ipv6=ipv6, ns=alone) as client:
             reply = client.reply()
             assert (reply.code, reply.text[:5]) == (421, "4.4.6"), str(reply)
             assert client.at_end()
     finally:
-        lab.client.run("nft", "delete", "table", "inet", "loop")
+        alone.run("nft", "delete", "table", "inet", "loop")
     found = re.compile("turned away: routing loop")
     gate.log.wait(found)
     assert len(gate.log.matching(found)) == 1
