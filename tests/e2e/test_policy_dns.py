@@ -488,7 +488,7 @@ def test_more_questions_than_can_be_open(lab, start_policy):
     texts = set()
     for relay in relays:
         waiting = [relay.ask_domain(f"{id(relay)}-{n}.{dead}")
-                   for n in range(2100)]
+                   for n in range(4000)]
         # One relay has too many of its own; to the last, it is told why.
         texts.add(relay.wait(waiting[-1]).text)
         relay.waiting = waiting

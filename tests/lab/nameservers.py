@@ -129,7 +129,10 @@ class Server:
 
     def _serve_udp(self, bound):
         while True:
-            wire, peer = bound.recvfrom(65535)
+            try:
+                wire, peer = bound.recvfrom(65535)
+            except OSError:  # close() was done before it woke
+                return
             if not wire:  # close() shut it down
                 return
             # A slow answer holds up no other.
