@@ -241,7 +241,7 @@ close_road(const struct parent *parent)
 	has_forward = !knows_mode || config->mode == CONFIG_GATEWAY;
 	has_own = !knows_mode || config->mode == CONFIG_LOCAL;
 	if (rules_close(config, has_forward, has_own, error) == -1)
-		log_warnx(
+		log_errx(
 		    "the road may be open: it cannot be closed: %s", error);
 	else
 		log_warnx("the road stays closed: connections to the ports are "
@@ -257,7 +257,7 @@ prepare(struct parent *parent)
 	char error[CONFIG_ERROR_MAX];
 
 	if (generation_load(&parent->now, 1, parent->options, error) == -1) {
-		log_warnx("%s", error);
+		log_errx("%s", error);
 		close_road(parent);
 		return CMD_USAGE;
 	}
@@ -267,7 +267,7 @@ prepare(struct parent *parent)
 		parent->options->without_rules, error) == -1 ||
 	    generation_seal(&parent->now, error) == -1 ||
 	    parent_apply_rules(parent, parent->now.config, error) == -1) {
-		log_warnx("%s", error);
+		log_errx("%s", error);
 		close_road(parent);
 		return CMD_FAILED;
 	}
@@ -282,7 +282,7 @@ remove_rules(const struct parent *parent)
 	if (!parent->plan.manages_rules || parent->now.config->keep_rules)
 		return CMD_OK;
 	if (rules_remove(error) == -1) {
-		log_warnx("rules: %s", error);
+		log_errx("rules: %s", error);
 		return CMD_FAILED;
 	}
 	return CMD_OK;

@@ -109,7 +109,8 @@ on_relay_started(void *arg, struct process *relay)
 	if (send_listeners(parent, relay) == -1) {
 		/* Most likely the port is another's; nothing here mends it. */
 		if (parent->phase == PHASE_STARTING)
-			fatal("listening on port %u",
+			fatal("cannot listen on port %u (another program "
+			      "has it? listen_port chooses another)",
 			    parent->now.config->listen_port);
 		return -1;
 	}

@@ -88,7 +88,10 @@ set_net_raw(
 		          ? "own_connections = mark"
 		          : NULL;
 	if (why != NULL && !spawn_has_capability(CAP_NET_RAW)) {
-		snprintf(error, PLAN_ERROR_MAX, "%s needs CAP_NET_RAW", why);
+		snprintf(error, PLAN_ERROR_MAX,
+		    "%s needs CAP_NET_RAW: start postern as root, or with "
+		    "that capability, or change the setting",
+		    why);
 		return -1;
 	}
 	plan->relay.keeps_net_raw = why != NULL;

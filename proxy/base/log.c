@@ -409,6 +409,18 @@ log_warn(const char *format, ...)
 }
 
 void
+log_errx(const char *format, ...)
+{
+	int saved = errno;
+	va_list ap;
+
+	va_start(ap, format);
+	message(LOG_ERR, 0, format, ap);
+	va_end(ap);
+	errno = saved;
+}
+
+void
 fatal(const char *format, ...)
 {
 	int saved = errno;
