@@ -89,8 +89,9 @@ server_leg_first_line(const struct reply *reply, char out[128])
 	size_t len;
 
 	if ((text = reply_text_line(reply, 0, &len)) == NULL)
-		len = 0;
-	return log_escape(out, 128, text, len > 100 ? 100 : len);
+		text = "", len = 0;
+	snprintf(out, 128, "%.*s", (int)(len > 100 ? 100 : len), text);
+	return out;
 }
 
 /* Sends what was held back, as far as the server may have it. */

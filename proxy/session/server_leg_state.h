@@ -42,7 +42,7 @@ void server_leg_fail(struct server_leg *, enum result_word, const char *status,
 void server_leg_set_deadline(struct server_leg *, uint32_t seconds);
 /* The oldest command's reply is what is waited for. */
 void server_leg_update_deadline(struct server_leg *);
-/* The first text of a reply, for people. */
+/* The first text of a reply, for people; who shows it escapes it. */
 const char *server_leg_first_line(const struct reply *, char out[128]);
 
 /* server_start.c */
