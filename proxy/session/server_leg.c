@@ -242,7 +242,9 @@ on_conn_failed(struct server_leg *leg, const char *what)
 		return;
 	case SERVER_HANDSHAKE:
 		leg->fault.is_handshake = true;
-		server_leg_fail(leg, RESULT_VALIDATION_FAILURE, "7.5",
+		leg->fault.is_weak = conn_is_weak(leg->conn);
+		server_leg_fail(leg, RESULT_VALIDATION_FAILURE,
+		    leg->fault.is_weak ? "7.6" : "7.5",
 		    "TLS handshake failed: %s", what);
 		return;
 	case SERVER_STARTTLS:

@@ -177,6 +177,7 @@ session_far_end(
 	if (session->has_tls_fault)
 		fault = &session->tls_fault;
 	far->fault_word = fault->word;
+	far->fault_is_weak = fault->is_weak;
 	far->fault_text = fault->text;
 }
 

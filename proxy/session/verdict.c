@@ -77,7 +77,9 @@ judge_without_tls(struct verdict *verdict, const struct decision *decision,
 	/* A handshake that failed may do better with the right SNI. */
 	verdict->is_identity = far->fault_word != RESULT_STARTTLS_NOT_SUPPORTED;
 	refuse(verdict, on_refusal, false,
-	    far->fault_word == RESULT_STARTTLS_NOT_SUPPORTED ? "7.4" : "7.5");
+	    far->fault_word == RESULT_STARTTLS_NOT_SUPPORTED ? "7.4"
+	    : far->fault_is_weak                             ? "7.6"
+							     : "7.5");
 	say(verdict, "%s: %s must be reached over TLS: %s: %s", what, peer,
 	    result_word_text(verdict->word), far->fault_text);
 }

@@ -27,6 +27,7 @@ struct far_end {
 	const struct chain *chain; /* NULL: no TLS */
 	/* Where there is no TLS: why, from the attempt. */
 	enum result_word fault_word;
+	bool fault_is_weak; /* of struct server_fault */
 	const char *fault_text; /* NULL: TLS is up */
 };
 

@@ -100,6 +100,8 @@ void conn_abort(struct conn *);
 
 /* Of a CONN_FAILED; printable, for people. */
 const char *conn_error(const struct conn *);
+/* Did TLS fail since the peer has nothing that is strong enough? */
+bool conn_is_weak(const struct conn *);
 
 /* What TLS came to; strings are static or live as long as the connection. */
 struct conn_tls {

@@ -52,6 +52,7 @@ struct conn {
 	char *sni; /* owned */
 	struct conn_tls tls;
 	bool has_tls;
+	bool is_weak; /* see conn_is_weak */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	size_t read_size;

@@ -23,7 +23,7 @@ fail_tls(struct conn *conn, const char *fallback)
 {
 	char text[TLS_ERROR_MAX];
 
-	conn_fail(conn, tls_error_text(text, fallback));
+	conn_fail(conn, tls_error_text(text, fallback, &conn->is_weak));
 }
 
 int
@@ -199,6 +199,12 @@ conn_tls_clear(struct conn *conn)
 	wire_clear(&conn->wire);
 	chain_free(conn->tls.chain);
 	free(conn->sni);
+}
+
+bool
+conn_is_weak(const struct conn *conn)
+{
+	return conn->is_weak;
 }
 
 const struct conn_tls *

@@ -49,7 +49,7 @@ def _bad(lab, domain, what, refusal, **settings):
 
 
 _NO_TLS = ("hello", "421 4.7.4", "starttls-not-supported")
-_NO_HANDSHAKE = ("hello", "421 4.7.5", "validation-failure")
+_TOO_WEAK = ("hello", "421 4.7.6", "validation-failure")
 _MISMATCH = ("rcpt", "451 4.7.5", "certificate-host-mismatch")
 _EXPIRED = ("rcpt", "451 4.7.5", "certificate-expired")
 _UNTRUSTED = ("rcpt", "451 4.7.5", "certificate-not-trusted")
@@ -129,7 +129,7 @@ def build(lab):
              certificates=[pki.self_signed(["mx.selfsigned.example"])]),
         _bad(lab, "unknownca.example", "unknown CA", _UNTRUSTED,
              certificates=[lab.unknown_ca.issue(["mx.unknownca.example"])]),
-        _bad(lab, "tls10.example", "TLS 1.0 only", _NO_HANDSHAKE,
+        _bad(lab, "tls10.example", "TLS 1.0 only", _TOO_WEAK,
              tls_min=ssl.TLSVersion.TLSv1, tls_max=ssl.TLSVersion.TLSv1,
              ciphers="ALL:@SECLEVEL=0"),
     ]

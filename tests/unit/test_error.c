@@ -23,8 +23,10 @@ static void
 assert_says(const char *fallback, const char *text)
 {
 	char out[TLS_ERROR_MAX];
+	bool is_weak = true;
 
-	assert_ptr_equal(tls_error_text(out, fallback), out);
+	assert_ptr_equal(tls_error_text(out, fallback, &is_weak), out);
+	assert_false(is_weak);
 	assert_string_equal(out, text);
 	assert_int_equal(ERR_peek_error(), 0);
 }
@@ -33,10 +35,35 @@ static void
 test_known(void **state)
 {
 	(void)state;
-	add(ERR_LIB_SSL, SSL_R_UNSUPPORTED_PROTOCOL);
-	assert_says("closed", "the server speaks no TLS 1.2 or newer");
+	add(ERR_LIB_SSL, SSL_R_WRONG_VERSION_NUMBER);
+	assert_says("closed", "the server's answer is not TLS");
 	add(ERR_LIB_SSL, SSL_R_NO_RENEGOTIATION);
 	assert_says("closed", "the server asked to renegotiate TLS");
+}
+
+/* What the server has is not strong enough: that is another refusal. */
+static void
+test_weak(void **state)
+{
+	static const int reasons[] = {SSL_R_UNSUPPORTED_PROTOCOL,
+	    SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, SSL_R_WRONG_CIPHER_RETURNED,
+	    SSL_R_UNKNOWN_CIPHER_RETURNED, SSL_R_WRONG_CURVE,
+	    SSL_R_WRONG_SIGNATURE_TYPE};
+	char out[TLS_ERROR_MAX];
+	bool is_weak;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		is_weak = false;
+		add(ERR_LIB_SSL, reasons[i]);
+		tls_error_text(out, "closed", &is_weak);
+		assert_true(is_weak);
+		assert_string_not_equal(out, "closed");
+	}
+	/* The numbers of another library. */
+	add(ERR_LIB_BN, SSL_R_UNSUPPORTED_PROTOCOL);
+	tls_error_text(out, "closed", &is_weak);
+	assert_false(is_weak);
 }
 
 /* The numbers mean something else in every library. */
@@ -72,13 +99,14 @@ static void
 test_nothing_known(void **state)
 {
 	char longer[TLS_ERROR_MAX + 50], out[TLS_ERROR_MAX];
+	bool is_weak;
 
 	(void)state;
 	assert_says("closed", "closed");
 	assert_says(NULL, "TLS error");
 	memset(longer, 'x', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
-	tls_error_text(out, longer);
+	tls_error_text(out, longer, &is_weak);
 	assert_int_equal(strlen(out), TLS_ERROR_MAX - 1);
 }
 
@@ -87,6 +115,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_known),
+	    cmocka_unit_test(test_weak),
 	    cmocka_unit_test(test_other_library),
 	    cmocka_unit_test(test_others_keep_their_words),
 	    cmocka_unit_test(test_first_is_the_cause),

@@ -121,6 +121,29 @@ test_without_trust(void **state)
 	assert_int_equal(verdict.code, 451);
 }
 
+/* RFC 3463 3.8: what is too weak is told from what failed. */
+static void
+test_failed_handshake(void **state)
+{
+	struct decision decision = proof_of(CASE_HOST);
+	struct far_end far = {
+	    .fault_word = RESULT_VALIDATION_FAILURE,
+	    .fault_text = "TLS handshake failed",
+	};
+	struct verdict verdict;
+
+	(void)state;
+	verdict_judge(&verdict, &decision, "example.org", &far, trust,
+	    CONFIG_DEFER, NULL, CASE_AT);
+	assert_int_equal(verdict.code, 451);
+	assert_string_equal(verdict.status, "4.7.5");
+	far.fault_is_weak = true;
+	verdict_judge(&verdict, &decision, "example.org", &far, trust,
+	    CONFIG_DEFER, NULL, CASE_AT);
+	assert_false(verdict.passes);
+	assert_string_equal(verdict.status, "4.7.6");
+}
+
 static void
 test_levels(void **state)
 {
@@ -335,6 +358,7 @@ main(void)
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_nobody_named),
 	    cmocka_unit_test(test_without_trust),
+	    cmocka_unit_test(test_failed_handshake),
 	    cmocka_unit_test(test_levels),
 	    cmocka_unit_test(test_pin_only),
 	    cmocka_unit_test(test_temporary),
