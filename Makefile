@@ -48,7 +48,8 @@ endif
 Q	?= @
 
 # The rows, lowest first.
-ROW1	= $(wildcard proxy/base/*.c proxy/smtp/*.c) $(wildcard netfilter/origin.c)
+ROW1	= $(wildcard proxy/base/*.c proxy/smtp/*.c netfilter/origin.c \
+	  proxy/policy/tlsa.c)
 ROW2	= $(wildcard proxy/tls/*.c) $(wildcard proxy/policy/dns*.c) \
 	  $(filter-out %_process.c,$(wildcard certs/*.c))
 ROW3	= $(wildcard proxy/config*.c \

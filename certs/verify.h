@@ -14,6 +14,7 @@
 
 struct chain;
 struct store;
+struct tlsa;
 
 #define VERIFY_TEXT_MAX  256
 #define VERIFY_NAME_MAX  256
@@ -41,6 +42,13 @@ struct verify_request {
 	size_t ip_len; /* 4 or 16 */
 	const uint8_t (*pins)[32]; /* SHA-256 of SubjectPublicKeyInfo */
 	size_t pin_count; /* 0: any key */
+	/*
+	 * Where there are TLSA records, they alone decide (RFC 7672), by names
+	 * and time where their usage asks for these; trust, ip and pins are
+	 * not set then.  Records that are not usable match nothing.
+	 */
+	const struct tlsa *tlsa; /* borrowed */
+	size_t tlsa_count;
 	int64_t at; /* seconds since 1970 */
 };
 

@@ -25,7 +25,9 @@ config_new(void)
 	config->route_priority = 925;
 	config->manage_rules = true;
 	config->keep_rules = true;
+	config->enforce = true;
 	config->dns.timeout = 10;
+	config->mta_sts.timeout = 20;
 	config->timeouts = (struct config_timeouts){
 	    .connect = 30,
 	    .greeting = 300,
@@ -43,8 +45,10 @@ config_new(void)
 	config->user = strdup("postern");
 	config->trust = strdup("/etc/ssl/certs/ca-certificates.crt");
 	config->dns.trust_anchor = strdup("/usr/share/dns/root.key");
+	config->state_directory = strdup("/var/lib/postern");
 	if (config->user == NULL || config->trust == NULL ||
-	    config->dns.trust_anchor == NULL) {
+	    config->dns.trust_anchor == NULL ||
+	    config->state_directory == NULL) {
 		config_free(config);
 		return NULL;
 	}
@@ -90,6 +94,8 @@ config_free(struct config *config)
 	strings_free(config->inbound, config->inbound_count);
 	free(config->user);
 	free(config->trust);
+	free(config->state);
+	free(config->state_directory);
 	free(config->dns.root_hints);
 	free(config->dns.trust_anchor);
 	rules_free(config->servers, config->server_count);

@@ -55,6 +55,7 @@ enum level {
 	LEVEL_VERIFY, /* TLS, proved */
 	LEVEL_ENCRYPT, /* TLS, whoever it is */
 	LEVEL_NONE, /* TLS where there is some, else clear text */
+	LEVEL_OBSERVE, /* domain: decided as VERIFY, passes as NONE */
 };
 
 /* A `server` or `domain` block. */
@@ -121,7 +122,15 @@ struct config {
 	char *user;
 	char *trust; /* path of the default trust file */
 	bool require_dnssec;
+	bool enforce; /* else: all is decided and nothing refused */
 	enum config_on_refusal on_refusal;
+	char *state; /* redis://...; NULL: nothing is shared */
+	char *state_directory; /* what outlives the processes */
+
+	struct {
+		bool enforces_testing; /* mode testing as if enforce */
+		uint32_t timeout; /* seconds for one HTTPS fetch */
+	} mta_sts;
 
 	struct {
 		struct address forward[CONFIG_FORWARD_MAX]; /* with port */

@@ -446,7 +446,8 @@ decode(const uint8_t *data, size_t len)
 	get_rules(&reader, &config->domains, &config->domain_count);
 	get_trusts(&reader, config);
 	if (config->user == NULL || config->trust == NULL ||
-	    config->dns.trust_anchor == NULL || reader.left > 0)
+	    config->dns.trust_anchor == NULL ||
+	    config->state_directory == NULL || reader.left > 0)
 		reader_fail(&reader, EPROTO);
 	if (reader.error != 0) {
 		config_free(config);

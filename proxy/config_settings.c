@@ -14,9 +14,11 @@
 
 /* Each list in the order of its enum. */
 const char *const settings_mode_words[] = {"gateway", "local", NULL};
-const char *const settings_level_words[] = {"verify", "encrypt", "none", NULL};
+const char *const settings_level_words[] = {
+    "verify", "encrypt", "none", "observe", NULL};
 static const char *const own_words[] = {"auto", "mark", "uid", NULL};
 static const char *const on_refusal_words[] = {"defer", "bounce", NULL};
+static const char *const testing_words[] = {"report", "enforce", NULL};
 static const char *const log_format_words[] = {"text", "json", NULL};
 static const char *const log_to_words[] = {"auto", "stderr", "syslog", NULL};
 static const char *const log_addresses_words[] = {"domain", "full", NULL};
@@ -59,8 +61,18 @@ const struct setting settings_config[] = {
 	{.path = "trust", .type = SETTING_STRING, AT(trust),
 	    .check = value_path},
 	{.path = "require_dnssec", .type = SETTING_BOOL, AT(require_dnssec)},
+	{.path = "enforce", .type = SETTING_BOOL, AT(enforce)},
 	{.path = "on_refusal", .type = SETTING_WORD, AT(on_refusal),
 	    .words = on_refusal_words},
+	{.path = "state", .type = SETTING_STRING, AT(state),
+	    .check = value_state},
+	{.path = "state_directory", .type = SETTING_STRING,
+	    AT(state_directory), .check = value_path},
+
+	{.path = "mta_sts.testing", .type = SETTING_BOOL,
+	    AT(mta_sts.enforces_testing), .words = testing_words},
+	{.path = "mta_sts.timeout", .type = SETTING_SECONDS,
+	    AT(mta_sts.timeout), .min = 1, .max = 300},
 
 	{.path = "dns.forward", .type = SETTING_ADDRESSES, AT(dns.forward),
 	    COUNT(dns.forward_count), .max = CONFIG_FORWARD_MAX},

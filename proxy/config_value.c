@@ -126,6 +126,15 @@ value_path(const char *text, char out[CONFIG_TEXT_MAX])
 }
 
 const char *
+value_state(const char *text, char out[CONFIG_TEXT_MAX])
+{
+	if (strncmp(text, "redis://", strlen("redis://")) != 0)
+		return "is not redis://HOST[:PORT][/DB]";
+	strlcpy(out, text, CONFIG_TEXT_MAX);
+	return NULL;
+}
+
+const char *
 value_user(const char *text, char out[CONFIG_TEXT_MAX])
 {
 	size_t len = strlen(text);

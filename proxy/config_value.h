@@ -28,6 +28,7 @@ value_check value_match; /* an address, a prefix or a host name */
 value_check value_interface; /* "lan0" */
 value_check value_path; /* "/absolute" */
 value_check value_user; /* "postern" */
+value_check value_state; /* "redis://cache.example:6379/0" */
 value_check value_label; /* of a server block: printable ASCII */
 
 /* Readers: NULL, or a static text saying what is wrong. */

@@ -15,7 +15,7 @@
 
 struct event_base;
 
-#define IPC_MESSAGE_MAX 16384 /* bytes of one message, header included */
+#define IPC_MESSAGE_MAX 32768 /* bytes of one message, header included */
 #define IPC_FDS_MAX     4
 #define IPC_QUEUE_MAX   4096 /* messages waiting for a slow peer */
 

@@ -30,6 +30,7 @@
 #include "proxy/base/address.h"
 #include "proxy/policy/decision.h"
 #include "proxy/policy/dns_packet.h"
+#include "proxy/policy/tlsa.h"
 
 struct blocks;
 
@@ -38,6 +39,9 @@ struct blocks;
 #define DECIDE_TTL_MAX      3600
 #define DECIDE_TTL_NEGATIVE 300 /* null MX, no such domain: at most */
 #define DECIDE_TTL_PARTIAL  30 /* some addresses of MX hosts are unknown */
+
+#define MX_ADDRESSES_MAX 16 /* of one host and family that are kept */
+#define MX_TLSA_MAX      32 /* TLSA records of one host that are kept */
 
 enum decide {
 	DECIDE_DONE,
@@ -52,9 +56,35 @@ struct host_fact {
 	uint32_t ttl; /* until it is looked up again */
 };
 
+/* The addresses of an MX host in one family. */
+struct mx_addresses {
+	enum dns_status status;
+	bool is_secure; /* DNSSEC proves all of it, aliases included */
+	size_t count; /* of those kept */
+	struct address list[MX_ADDRESSES_MAX];
+	char why[DNS_WHY_MAX]; /* BOGUS, FAILED */
+};
+
+enum mx_tlsa {
+	MX_TLSA_NOT_ASKED, /* MX or address records are not signed */
+	MX_TLSA_NONE, /* it is denied, or there but not signed */
+	MX_TLSA_FOUND, /* signed records; whether usable or not */
+	MX_TLSA_UNKNOWN, /* the lookup failed: tlsa_why */
+};
+
 struct mx_host {
 	char name[DECISION_NAME_MAX];
 	bool has_destination; /* its addresses include D */
+	struct mx_addresses ipv4;
+	struct mx_addresses ipv6;
+	enum mx_tlsa tlsa;
+	bool tlsa_is_bogus; /* UNKNOWN: by DNSSEC */
+	char tlsa_why[DNS_WHY_MAX]; /* UNKNOWN */
+	/* FOUND: the TLSA base domain (RFC 7672 2.2.3), and its records. */
+	char base[DECISION_NAME_MAX];
+	size_t record_count;
+	struct tlsa records[MX_TLSA_MAX]; /* data in bytes */
+	uint8_t *bytes; /* owned by whoever made the facts */
 };
 
 /* What is known of a domain's mail hosts. */
@@ -65,9 +95,13 @@ struct mx_facts {
 	const char *why; /* BOGUS, FAILED: borrowed */
 	uint32_t ttl; /* the shortest of all answers used */
 	bool has_unknown; /* some host's addresses are not known */
+	/*
+	 * What the domain's CNAMEs lead to, where DNSSEC proves them; else "".
+	 */
+	char canonical[DECISION_NAME_MAX];
 	/* Best preference first; an implicit MX is a host as well. */
-	size_t host_count;
-	struct mx_host hosts[DECISION_NAMES_MAX];
+	size_t host_count; /* at most DECISION_NAMES_MAX */
+	struct mx_host *hosts; /* owned by whoever made the facts */
 };
 
 /*

@@ -19,10 +19,11 @@
 #define ADDRESS_IPV6 6
 
 static_assert(DECISION_NAME_MAX >= DNS_NAME_MAX, "a DNS name must fit");
-static_assert(DECISION_NAMES_MAX * (DECISION_NAME_MAX + 4) +
-		      CONFIG_PINS_MAX * 32 + DECISION_PATH_MAX +
-		      DECISION_TEXT_MAX + 256 <=
-		  IPC_MESSAGE_MAX,
+static_assert(
+    (DECISION_NAMES_MAX + DECISION_ALSO_MAX) * (DECISION_NAME_MAX + 4) +
+	    CONFIG_PINS_MAX * 34 + DECISION_PATH_MAX + DECISION_TLSA_MAX * 5 +
+	    DECISION_TLSA_BYTES + DECISION_TEXT_MAX + 256 <=
+	IPC_MESSAGE_MAX,
     "the largest decision must fit");
 
 const char *
@@ -39,6 +40,10 @@ evidence_text(enum evidence evidence)
 		return "mx+dnssec";
 	case EVIDENCE_ADDRESS:
 		return "address";
+	case EVIDENCE_DANE:
+		return "dane";
+	case EVIDENCE_MTA_STS:
+		return "mta-sts";
 	}
 	return "none";
 }
@@ -61,8 +66,64 @@ result_word_text(enum result_word word)
 		return "validation-failure";
 	case RESULT_DNSSEC_INVALID:
 		return "dnssec-invalid";
+	case RESULT_TLSA_INVALID:
+		return "tlsa-invalid";
+	case RESULT_DANE_REQUIRED:
+		return "dane-required";
+	case RESULT_STS_POLICY_FETCH_ERROR:
+		return "sts-policy-fetch-error";
+	case RESULT_STS_POLICY_INVALID:
+		return "sts-policy-invalid";
+	case RESULT_STS_WEBPKI_INVALID:
+		return "sts-webpki-invalid";
 	}
 	return "none";
+}
+
+bool
+decision_add_tlsa(
+    struct decision *decision, size_t name, const struct tlsa *record)
+{
+	struct decision_range *range = &decision->by_tlsa[name];
+	struct decision_tlsa *row;
+
+	if (decision->tlsa_count == DECISION_TLSA_MAX ||
+	    record->len > DECISION_TLSA_BYTES - decision->tlsa_len)
+		return false;
+	if (range->count == 0)
+		range->first = (uint8_t)decision->tlsa_count;
+	range->count++;
+	row = &decision->tlsa[decision->tlsa_count++];
+	row->usage = record->usage;
+	row->selector = record->selector;
+	row->matching = record->matching;
+	row->offset = (uint16_t)decision->tlsa_len;
+	row->len = record->len;
+	memcpy(
+	    decision->tlsa_bytes + decision->tlsa_len, record->data, row->len);
+	decision->tlsa_len += row->len;
+	return true;
+}
+
+size_t
+decision_get_tlsa(const struct decision *decision, size_t name,
+    struct tlsa out[DECISION_TLSA_MAX])
+{
+	const struct decision_range *range = &decision->by_tlsa[name];
+	const struct decision_tlsa *row;
+	size_t i;
+
+	for (i = 0; i < range->count; i++) {
+		row = &decision->tlsa[range->first + i];
+		out[i] = (struct tlsa){
+		    .usage = row->usage,
+		    .selector = row->selector,
+		    .matching = row->matching,
+		    .len = row->len,
+		    .data = decision->tlsa_bytes + row->offset,
+		};
+	}
+	return range->count;
 }
 
 void
@@ -113,6 +174,22 @@ address_get(struct ipc_reader *reader, struct address *address)
 	return 0;
 }
 
+static void
+put_tlsa(
+    struct ipc_message *message, const struct decision *decision, size_t name)
+{
+	struct tlsa records[DECISION_TLSA_MAX];
+	size_t i, count = decision_get_tlsa(decision, name, records);
+
+	ipc_put_u8(message, (uint8_t)count);
+	for (i = 0; i < count; i++) {
+		ipc_put_u8(message, records[i].usage);
+		ipc_put_u8(message, records[i].selector);
+		ipc_put_u8(message, records[i].matching);
+		ipc_put_mem(message, records[i].data, records[i].len);
+	}
+}
+
 void
 decision_put(struct ipc_message *message, const struct decision *decision)
 {
@@ -124,10 +201,16 @@ decision_put(struct ipc_message *message, const struct decision *decision)
 	ipc_put_u8(message, decision->is_server);
 	ipc_put_u8(message, decision->allows_auth);
 	ipc_put_u8(message, decision->is_permanent);
+	ipc_put_u8(message, decision->is_observed);
 	ipc_put_u8(message, (uint8_t)decision->word);
 	ipc_put_u8(message, (uint8_t)decision->name_count);
-	for (i = 0; i < decision->name_count; i++)
+	for (i = 0; i < decision->name_count; i++) {
 		ipc_put_str(message, decision->names[i]);
+		put_tlsa(message, decision, i);
+	}
+	ipc_put_u8(message, (uint8_t)decision->also_count);
+	for (i = 0; i < decision->also_count; i++)
+		ipc_put_str(message, decision->also[i]);
 	ipc_put_u8(message, decision->has_address);
 	if (decision->has_address)
 		address_put(message, &decision->address);
@@ -162,6 +245,38 @@ get_bool(struct ipc_reader *reader)
 	return get_upto(reader, 1) == 1;
 }
 
+/* A name that no host can have makes the reader bad. */
+static void
+get_name(struct ipc_reader *reader, char out[DECISION_NAME_MAX])
+{
+	ipc_get_str(reader, out, DECISION_NAME_MAX);
+	if (!dns_name_is_host(out))
+		reader->is_bad = true;
+}
+
+/* Records that prove nothing have no business here. */
+static void
+get_tlsa(struct ipc_reader *reader, struct decision *decision, size_t name)
+{
+	struct tlsa record;
+	const void *data;
+	size_t count, len;
+
+	for (count = get_upto(reader, DECISION_TLSA_MAX);
+	     count > 0 && !reader->is_bad; count--) {
+		record.usage = ipc_get_u8(reader);
+		record.selector = ipc_get_u8(reader);
+		record.matching = ipc_get_u8(reader);
+		data = ipc_get_mem(reader, &len);
+		record.len = (uint16_t)len;
+		record.data = data;
+		if (reader->is_bad || len > TLSA_DATA_MAX ||
+		    !tlsa_is_usable(&record) ||
+		    !decision_add_tlsa(decision, name, &record))
+			reader->is_bad = true;
+	}
+}
+
 static void
 get_names(struct ipc_reader *reader, struct decision *decision)
 {
@@ -169,11 +284,12 @@ get_names(struct ipc_reader *reader, struct decision *decision)
 
 	decision->name_count = get_upto(reader, DECISION_NAMES_MAX);
 	for (i = 0; i < decision->name_count && !reader->is_bad; i++) {
-		ipc_get_str(
-		    reader, decision->names[i], sizeof(decision->names[i]));
-		if (!dns_name_is_host(decision->names[i]))
-			reader->is_bad = true;
+		get_name(reader, decision->names[i]);
+		get_tlsa(reader, decision, i);
 	}
+	decision->also_count = get_upto(reader, DECISION_ALSO_MAX);
+	for (i = 0; i < decision->also_count && !reader->is_bad; i++)
+		get_name(reader, decision->also[i]);
 }
 
 static void
@@ -242,14 +358,16 @@ is_coherent(const struct decision *decision)
 int
 decision_get(struct ipc_reader *reader, struct decision *decision)
 {
-	memset(decision, 0, sizeof(*decision));
+	/* The bytes are the larger part, and mostly not needed. */
+	memset(decision, 0, offsetof(struct decision, tlsa_bytes));
 	decision->kind = get_upto(reader, DECISION_REFUSE);
-	decision->evidence = get_upto(reader, EVIDENCE_ADDRESS);
+	decision->evidence = get_upto(reader, EVIDENCE_MTA_STS);
 	decision->level = get_upto(reader, LEVEL_NONE);
 	decision->is_server = get_bool(reader);
 	decision->allows_auth = get_bool(reader);
 	decision->is_permanent = get_bool(reader);
-	decision->word = get_upto(reader, RESULT_DNSSEC_INVALID);
+	decision->is_observed = get_bool(reader);
+	decision->word = get_upto(reader, RESULT_STS_WEBPKI_INVALID);
 	get_names(reader, decision);
 	decision->has_address = get_bool(reader);
 	if (decision->has_address)

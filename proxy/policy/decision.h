@@ -14,14 +14,18 @@
 
 #include "proxy/base/address.h"
 #include "proxy/config.h"
+#include "proxy/policy/tlsa.h"
 
 struct ipc_message;
 struct ipc_reader;
 
-#define DECISION_NAMES_MAX 32
-#define DECISION_NAME_MAX  256 /* a DNS name as text, NUL included */
-#define DECISION_TEXT_MAX  256
-#define DECISION_PATH_MAX  1024
+#define DECISION_NAMES_MAX  32
+#define DECISION_NAME_MAX   256 /* a DNS name as text, NUL included */
+#define DECISION_TEXT_MAX   256
+#define DECISION_PATH_MAX   1024
+#define DECISION_ALSO_MAX   2
+#define DECISION_TLSA_MAX   64 /* records of all names together */
+#define DECISION_TLSA_BYTES 16384 /* of their data */
 
 enum evidence {
 	EVIDENCE_NONE,
@@ -29,8 +33,10 @@ enum evidence {
 	EVIDENCE_MX, /* MX names out of unsigned DNS */
 	EVIDENCE_MX_DNSSEC, /* MX names out of signed DNS */
 	EVIDENCE_ADDRESS, /* an address literal: the address itself */
+	EVIDENCE_DANE, /* RFC 7672 */
+	EVIDENCE_MTA_STS, /* RFC 8461, mode enforce */
 };
-/* "none", "operator", "mx", "mx+dnssec", "address". */
+/* "none", "operator", "mx", "mx+dnssec", "address", "dane", "mta-sts". */
 const char *evidence_text(enum evidence);
 
 /* RFC 8460 4.3 result types, and none. */
@@ -42,6 +48,11 @@ enum result_word {
 	RESULT_CERTIFICATE_NOT_TRUSTED,
 	RESULT_VALIDATION_FAILURE,
 	RESULT_DNSSEC_INVALID,
+	RESULT_TLSA_INVALID,
+	RESULT_DANE_REQUIRED,
+	RESULT_STS_POLICY_FETCH_ERROR,
+	RESULT_STS_POLICY_INVALID,
+	RESULT_STS_WEBPKI_INVALID,
 };
 const char *result_word_text(enum result_word);
 
@@ -53,6 +64,20 @@ enum decision_kind {
 	                    require_dnssec); text says why */
 };
 
+/* The TLSA records of one of a decision's names: 0 of them, by evidence. */
+struct decision_range {
+	uint8_t first;
+	uint8_t count;
+};
+
+struct decision_tlsa {
+	uint8_t usage;
+	uint8_t selector;
+	uint8_t matching;
+	uint16_t offset; /* into tlsa_bytes */
+	uint16_t len;
+};
+
 struct decision {
 	enum decision_kind kind;
 	enum evidence evidence;
@@ -60,6 +85,11 @@ struct decision {
 	bool is_server; /* from a server block: every recipient */
 	bool allows_auth;
 	bool is_permanent; /* REFUSE: waiting will not mend it */
+	/*
+	 * Of any kind: what is not proved is not refused, only told
+	 * (level = observe).
+	 */
+	bool is_observed;
 	enum result_word word; /* TEMPORARY and REFUSE */
 	/*
 	 * LEVEL_VERIFY: the leaf must carry one of names and chain to trust;
@@ -74,6 +104,17 @@ struct decision {
 	uint8_t pins[CONFIG_PINS_MAX][32];
 	bool is_pin_only;
 	char trust[DECISION_PATH_MAX]; /* "": the default */
+	/*
+	 * A name with TLSA records is a TLSA base domain (RFC 7672 2.2.3),
+	 * proved by these and nothing else; with usage DANE-TA(2) the leaf may
+	 * also carry one of the names in also (3.2.2): the recipient's domain
+	 * and what its CNAMEs lead to.  The records are usable ones.
+	 */
+	struct decision_range by_tlsa[DECISION_NAMES_MAX];
+	size_t also_count;
+	char also[DECISION_ALSO_MAX][DECISION_NAME_MAX];
+	size_t tlsa_count;
+	struct decision_tlsa tlsa[DECISION_TLSA_MAX];
 	/* SNI candidates are the first sni_count of names, best first. */
 	size_t sni_count;
 	/*
@@ -85,6 +126,8 @@ struct decision {
 	uint32_t ttl; /* seconds the relay may keep it */
 	/* The wall time from which an exception is none; 0: no end. */
 	int64_t until;
+	size_t tlsa_len;
+	uint8_t tlsa_bytes[DECISION_TLSA_BYTES];
 };
 
 /* The relay's questions and their one answer; ids are the relay's. */
@@ -95,6 +138,16 @@ enum policy_message {
 	POLICY_ASK_LITERAL, /* address D, address of the literal */
 	POLICY_ANSWER, /* a decision */
 };
+
+/*
+ * decision_add_tlsa appends a record, which must follow those of the same
+ * name; false where there is no room.  decision_get_tlsa fills out with the
+ * records of names[name], their data borrowed from the decision, and returns
+ * how many they are.
+ */
+bool decision_add_tlsa(struct decision *, size_t name, const struct tlsa *);
+size_t decision_get_tlsa(
+    const struct decision *, size_t name, struct tlsa out[DECISION_TLSA_MAX]);
 
 /*
  * An encoded decision leaves out unused array rows.  decision_get returns 0,

@@ -19,11 +19,15 @@
 #define DNS_ALIASES_MAX  12 /* CNAME records followed */
 #define DNS_TTL_NEGATIVE 60 /* seconds, where no SOA record says */
 #define DNS_WHY_MAX      160
+#define DNS_BYTES_MAX    16384 /* of TLSA and TXT records in one answer */
 
 enum dns_type {
 	DNS_A = 1,
+	DNS_CNAME = 5,
 	DNS_MX = 15,
+	DNS_TXT = 16,
 	DNS_AAAA = 28,
+	DNS_TLSA = 52,
 };
 
 enum dns_status {
@@ -37,7 +41,11 @@ enum dns_status {
 struct dns_record {
 	struct address address; /* A, AAAA; port 0 */
 	uint16_t preference; /* MX */
-	char name[DNS_NAME_MAX]; /* MX: a name that dns_name_is_host, or "" */
+	/* MX, CNAME: a name that dns_name_is_host, or "". */
+	char name[DNS_NAME_MAX];
+	/* TLSA: the RDATA; TXT: the strings, joined.  In the answer's bytes. */
+	size_t offset;
+	size_t len;
 };
 
 struct dns_answer {
@@ -47,6 +55,15 @@ struct dns_answer {
 	size_t count; /* MX: best preference first, then by name */
 	struct dns_record records[DNS_RECORDS_MAX];
 	size_t bad_count; /* MX records whose host no host can be named */
+	/*
+	 * Whether CNAMEs led from the name that was asked for to the one that
+	 * has the records, or that has none; that name, "" where it is none
+	 * that a host can have.
+	 */
+	bool is_alias;
+	char canonical[DNS_NAME_MAX];
+	size_t byte_count;
+	uint8_t bytes[DNS_BYTES_MAX];
 	char why[DNS_WHY_MAX]; /* BOGUS and FAILED; not yet escaped */
 };
 

@@ -37,6 +37,7 @@ static void
 finish(struct mx_lookup *lookup)
 {
 	lookup->done(lookup->arg, &lookup->facts);
+	free(lookup->facts.hosts);
 	free(lookup);
 }
 
@@ -163,12 +164,19 @@ mx_lookup_start(struct dns *dns, const char *domain,
 
 	if ((lookup = calloc(1, sizeof(*lookup))) == NULL)
 		return -1;
+	lookup->facts.hosts = calloc(
+	    DECISION_NAMES_MAX, sizeof(*lookup->facts.hosts));
+	if (lookup->facts.hosts == NULL) {
+		free(lookup);
+		return -1;
+	}
 	lookup->dns = dns;
 	strlcpy(lookup->domain, domain, sizeof(lookup->domain));
 	lookup->destination = *destination;
 	lookup->done = done;
 	lookup->arg = arg;
 	if (dns_ask(dns, domain, DNS_MX, on_mx, lookup) == -1) {
+		free(lookup->facts.hosts);
 		free(lookup);
 		return -1;
 	}

@@ -27,6 +27,9 @@ static const char everything[] =
     "own_connections = uid; mark = 0x200; route_table = 77;\n"
     "route_priority = 78; manage_rules = false; keep_rules = false;\n"
     "workers = 3; user = mail; require_dnssec = true; on_refusal = bounce;\n"
+    "enforce = false; state = \"redis://cache.example/1\";\n"
+    "state_directory = \"/var/lib/other\";\n"
+    "mta_sts { testing = enforce; timeout = 12 }\n"
     "trust = \"/proc/self/fd/%1$d\";\n"
     "dns { forward = [\"192.0.2.53\", \"[2001:db8::53]:5353\"];\n"
     "  root_hints = \"/dev/null\"; trust_anchor = \"/dev/zero\";\n"
@@ -42,7 +45,8 @@ static const char everything[] =
     "server two { match = [\"2001:db8::/32\"]; level = encrypt;\n"
     "  until = 2090-01-31 }\n"
     "domain c.example { trust = \"/proc/self/fd/%2$d\" }\n"
-    "domain *.c.example { level = none }\n";
+    "domain *.c.example { level = none }\n"
+    "domain d.example { level = observe }\n";
 
 static int
 file_of(const void *data, size_t len)
@@ -131,6 +135,7 @@ clear_pointers(struct config *config)
 {
 	config->interfaces = config->inbound = NULL;
 	config->user = config->trust = NULL;
+	config->state = config->state_directory = NULL;
 	config->dns.root_hints = config->dns.trust_anchor = NULL;
 	config->servers = config->domains = NULL;
 	config->trusts = NULL;
@@ -147,6 +152,8 @@ assert_same(const struct config *a, const struct config *b)
 	    b->interface_count);
 	assert_same_text(a->user, b->user);
 	assert_same_text(a->trust, b->trust);
+	assert_same_text(a->state, b->state);
+	assert_same_text(a->state_directory, b->state_directory);
 	assert_same_text(a->dns.root_hints, b->dns.root_hints);
 	assert_same_text(a->dns.trust_anchor, b->dns.trust_anchor);
 	assert_int_equal(a->server_count, b->server_count);

@@ -80,6 +80,9 @@ ask_domain(
 	return ret;
 }
 
+/* Of the facts in hand: one test has one set at a time. */
+static struct mx_host hosts[DECISION_NAMES_MAX];
+
 static void
 add_host(struct mx_facts *facts, const char *name, bool has_destination)
 {
@@ -92,8 +95,13 @@ add_host(struct mx_facts *facts, const char *name, bool has_destination)
 static struct mx_facts
 mx_facts(bool is_secure)
 {
-	struct mx_facts facts = {
-	    .status = DNS_FOUND, .ttl = 100, .why = "", .is_secure = is_secure};
+	struct mx_facts facts = {.status = DNS_FOUND,
+	    .ttl = 100,
+	    .why = "",
+	    .is_secure = is_secure,
+	    .hosts = hosts};
+
+	memset(hosts, 0, sizeof(hosts));
 
 	add_host(&facts, "mx1.example", false);
 	add_host(&facts, "mx2.example", false);
@@ -383,7 +391,7 @@ test_mx_names(void **state)
 
 	/* The implicit MX is a host like others, of a name without MX. */
 	facts = (struct mx_facts){
-	    .status = DNS_NODATA, .ttl = 90000, .why = ""};
+	    .status = DNS_NODATA, .ttl = 90000, .why = "", .hosts = hosts};
 	add_host(&facts, "example.org", true);
 	assert_int_equal(ask_domain(NULL, false, &facts), DECIDE_DONE);
 	assert_names(1, "example.org", 1);
@@ -393,7 +401,8 @@ test_mx_names(void **state)
 static void
 test_most_names(void **state)
 {
-	struct mx_facts facts = {.status = DNS_FOUND, .why = ""};
+	struct mx_facts facts = {
+	    .status = DNS_FOUND, .why = "", .hosts = hosts};
 	char name[32];
 	int i;
 
@@ -420,8 +429,11 @@ assert_refused(bool is_permanent, const char *status)
 static void
 test_mx_refused(void **state)
 {
-	struct mx_facts facts = {
-	    .status = DNS_FOUND, .ttl = 9000, .is_null = true, .why = ""};
+	struct mx_facts facts = {.status = DNS_FOUND,
+	    .ttl = 9000,
+	    .is_null = true,
+	    .why = "",
+	    .hosts = hosts};
 
 	(void)state;
 	assert_int_equal(ask_domain(NULL, true, &facts), DECIDE_DONE);

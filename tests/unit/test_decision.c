@@ -132,9 +132,9 @@ test_refused(void **state)
 
 	(void)state;
 	REFUSED(in.kind = DECISION_REFUSE + 1);
-	REFUSED(in.evidence = EVIDENCE_ADDRESS + 1);
+	REFUSED(in.evidence = EVIDENCE_MTA_STS + 1);
 	REFUSED(in.level = LEVEL_NONE + 1);
-	REFUSED(in.word = RESULT_DNSSEC_INVALID + 1);
+	REFUSED(in.word = RESULT_STS_WEBPKI_INVALID + 1);
 	REFUSED(in.sni_count = DECISION_NAMES_MAX + 1);
 	REFUSED((in.name_count = 1, in.sni_count = 2));
 	REFUSED(strlcpy(in.names[3], "a\r\nb", DECISION_NAME_MAX));
@@ -160,18 +160,18 @@ test_refused(void **state)
 static void
 test_bad_bytes(void **state)
 {
-	static const size_t booleans[] = {3, 4, 5};
+	static const size_t booleans[] = {3, 4, 5, 6};
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < sizeof(booleans) / sizeof(booleans[0]); i++) {
 		fill(&in);
 		put(&message, &in);
 		message.data[booleans[i]] = 2;
 		assert_int_equal(get(&message, message.len, &out), -1);
 	}
 	put(&message, &in);
-	message.data[7] = DECISION_NAMES_MAX + 1;
+	message.data[8] = DECISION_NAMES_MAX + 1;
 	assert_int_equal(get(&message, message.len, &out), -1);
 }
 

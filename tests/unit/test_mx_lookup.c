@@ -27,6 +27,7 @@ static size_t room; /* questions that the DNS still takes */
 
 static struct dns_answer answer;
 static struct mx_facts facts;
+static struct mx_host found_hosts[DECISION_NAMES_MAX];
 static char why[DNS_WHY_MAX];
 static int done_count;
 
@@ -53,6 +54,9 @@ on_done(void *arg, const struct mx_facts *found)
 {
 	assert_ptr_equal(arg, &facts);
 	facts = *found;
+	memcpy(found_hosts, found->hosts,
+	    found->host_count * sizeof(*found_hosts));
+	facts.hosts = found_hosts;
 	if (found->why != NULL)
 		strlcpy(why, found->why, sizeof(why));
 	done_count++;

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef POSTERN_SHARED_H
+#define POSTERN_SHARED_H
+
+/*
+ * MTA-STS policies that gateways share through Redis or Valkey.  It is a help
+ * and never needed: what it does not answer in SHARED_TIMEOUT_MS is taken as
+ * not there, and what it answers is parsed as strictly as if it had been
+ * fetched.  The connection is made again, with back-off, for as long as it
+ * takes.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/policy/state.h"
+
+#define SHARED_TIMEOUT_MS  1000
+#define SHARED_WAITERS_MAX 4096 /* questions open at once */
+#define SHARED_ERROR_MAX   256
+
+struct dns;
+struct event_base;
+struct shared;
+
+/*
+ * shared_new reads redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]; HOST is a name,
+ * an IPv4 address or an IPv6 address in brackets.  base and dns are borrowed.
+ * Nothing is connected before it is needed.  NULL with a message.
+ */
+struct shared *shared_new(struct event_base *, struct dns *, const char *url,
+    char error[SHARED_ERROR_MAX]);
+void shared_free(struct shared *);
+
+/* Whether shared_new would take the URL; NULL, or a static text. */
+const char *shared_url_fault(const char *url);
+
+/*
+ * shared_get asks for a domain's policy.  Returns 0, and done follows exactly
+ * once, never before this returns, with the policy, valid until done returns,
+ * or NULL: none there, or no answer.  -1: done will not be called.
+ */
+int shared_get(struct shared *, const char *domain,
+    void (*done)(void *arg, const struct state_policy *), void *arg);
+/* Offers a policy to the others, until it expires; failing to is no harm. */
+void shared_put(struct shared *, const struct state_policy *);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef POSTERN_STATE_H
+#define POSTERN_STATE_H
+
+/*
+ * What postern keeps past its own life, in one SQLite file: MTA-STS policies,
+ * and what was let pass by observation though it would have been refused.  A
+ * disk that is full, slow or gone costs memory of these and nothing else: each
+ * function here may fail, and the caller goes on.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/policy/decision.h"
+#include "proxy/policy/sts_policy.h"
+
+#define STATE_FILE         "state.db"
+#define STATE_ERROR_MAX    256
+#define STATE_POLICIES_MAX 65536 /* domains kept; the oldest go first */
+#define STATE_OBSERVED_MAX 65536 /* rows kept, likewise */
+
+struct state;
+
+/* A policy as it was fetched. */
+struct state_policy {
+	char domain[DECISION_NAME_MAX];
+	char id[STS_ID_MAX + 1];
+	int64_t fetched; /* wall time, seconds */
+	int64_t expires;
+	size_t len;
+	const char *text; /* the policy file; borrowed */
+};
+
+/* What would have been refused, counted. */
+struct state_observed {
+	char domain[DECISION_NAME_MAX]; /* the recipient's */
+	char server[DECISION_NAME_MAX + ADDRESS_TEXT_MAX]; /* "mx[192.0.2.1]" */
+	char evidence[16]; /* evidence_text */
+	char word[32]; /* result_word_text; "none" */
+	char why[DECISION_TEXT_MAX];
+	uint64_t count; /* recipients */
+	int64_t first; /* wall time, seconds */
+	int64_t last;
+};
+
+/*
+ * state_open opens the file in a directory, and makes it where there is none;
+ * one that is damaged or of another version is put aside as state.db.bad, with
+ * a warning.  It may be shared by several processes.  NULL with a message.
+ */
+struct state *state_open(const char *directory, char error[STATE_ERROR_MAX]);
+/* state_open_reader is for `postern observed`: nothing is made or written. */
+struct state *
+state_open_reader(const char *directory, char error[STATE_ERROR_MAX]);
+void state_close(struct state *);
+
+/*
+ * state_put_policy keeps a policy in place of an older one of its domain;
+ * state_drop_policy forgets it.  A failure is logged, once until it works
+ * again, and -1 returned.
+ */
+int state_put_policy(struct state *, const struct state_policy *);
+int state_drop_policy(struct state *, const char *domain);
+/*
+ * state_each_policy calls each with every policy that has not expired by now,
+ * the newest first, until it returns false; the policy is valid until then.
+ */
+int state_each_policy(struct state *, int64_t now,
+    bool (*each)(void *arg, const struct state_policy *), void *arg);
+
+/* Adds row->count to the row of these texts, or makes it. */
+int state_add_observed(struct state *, const struct state_observed *);
+/* By domain, then the latest first. */
+int state_each_observed(struct state *,
+    bool (*each)(void *arg, const struct state_observed *), void *arg);
+/* Forgets all that was observed. */
+int state_clear_observed(struct state *);
+
+#endif
