@@ -17,7 +17,6 @@
 
 #define WIRE_NAME_MAX 255
 #define LABEL_POINTER 0xc0
-#define TYPE_CNAME    5
 #define TYPE_SOA      6
 #define CLASS_IN      1
 #define FLAG_QR       0x8000
@@ -277,17 +276,85 @@ add_mx(
 }
 
 static int
+add_bytes(struct dns_answer *answer, const uint8_t *bytes, size_t len)
+{
+	if (len > DNS_BYTES_MAX - answer->byte_count)
+		return -1;
+	memcpy(answer->bytes + answer->byte_count, bytes, len);
+	answer->byte_count += len;
+	return 0;
+}
+
+/* RFC 1035 3.3.14: one or more strings, which follow each other here. */
+static int
+add_strings(
+    const struct wire *packet, const struct rr *rr, struct dns_answer *answer)
+{
+	const uint8_t *rdata = packet->data + rr->rdata;
+	size_t left = rr->rdata_len, len;
+
+	if (left == 0)
+		return -1;
+	while (left > 0) {
+		len = *rdata++;
+		left--;
+		if (len > left || add_bytes(answer, rdata, len) == -1)
+			return -1;
+		rdata += len;
+		left -= len;
+	}
+	return 0;
+}
+
+static int
+read_alias(
+    const struct wire *packet, const struct rr *rr, struct dns_record *record)
+{
+	struct name target;
+
+	if (rdata_name(packet, rr, 0, &target) == -1)
+		return -1;
+	if (!name_to_text(&target, record->name))
+		record->name[0] = '\0';
+	return 0;
+}
+
+/* The type's own part of a record. */
+static int
+read_record(const struct wire *packet, const struct rr *rr,
+    struct dns_answer *answer, struct dns_record *record)
+{
+	switch ((enum dns_type)rr->type) {
+	case DNS_A:
+	case DNS_AAAA:
+		return read_address(packet, rr, record);
+	case DNS_CNAME:
+		return read_alias(packet, rr, record);
+	case DNS_TLSA:
+		return add_bytes(
+		    answer, packet->data + rr->rdata, rr->rdata_len);
+	case DNS_TXT:
+		return add_strings(packet, rr, answer);
+	case DNS_MX:
+		break;
+	}
+	return -1;
+}
+
+static int
 add_record(
     const struct wire *packet, const struct rr *rr, struct dns_answer *answer)
 {
-	struct dns_record record = {.preference = 0};
+	struct dns_record record = {.offset = answer->byte_count};
 
 	if (rr->type == DNS_MX)
 		return add_mx(packet, rr, answer);
-	if (read_address(packet, rr, &record) == -1)
+	if (answer->count == DNS_RECORDS_MAX)
+		return 0;
+	if (read_record(packet, rr, answer, &record) == -1)
 		return -1;
-	if (answer->count < DNS_RECORDS_MAX)
-		answer->records[answer->count++] = record;
+	record.len = answer->byte_count - record.offset;
+	answer->records[answer->count++] = record;
 	return 0;
 }
 
@@ -320,7 +387,7 @@ search(struct wire answers, size_t count, uint16_t type, struct name *name,
 			if (add_record(&packet, &rr, answer) == -1)
 				return FOUND_BAD;
 			found = FOUND_RECORDS;
-		} else if (rr.type == TYPE_CNAME && found == FOUND_NOTHING) {
+		} else if (rr.type == DNS_CNAME && found == FOUND_NOTHING) {
 			if (rdata_name(&packet, &rr, 0, &target) == -1)
 				return FOUND_BAD;
 			found = FOUND_ALIAS;
@@ -401,6 +468,9 @@ follow(const struct wire *answers, size_t count, uint16_t type,
 	}
 	if (found == FOUND_BAD || found == FOUND_ALIAS)
 		return -1;
+	answer->is_alias = aliases > 0;
+	if (!name_to_text(name, answer->canonical))
+		answer->canonical[0] = '\0';
 	answer->status = found == FOUND_RECORDS ? DNS_FOUND : DNS_NODATA;
 	return 0;
 }

@@ -22,6 +22,12 @@ check(const struct dns_answer *answer)
 		abort();
 	if (answer->status != DNS_FOUND && answer->count > 0)
 		abort();
+	if (answer->byte_count > DNS_BYTES_MAX)
+		abort();
+	for (i = 0; i < answer->count; i++)
+		if (answer->records[i].offset + answer->records[i].len >
+		    answer->byte_count)
+			abort();
 	for (i = 0; i < answer->count; i++)
 		if (answer->records[i].name[0] != '\0' &&
 		    !dns_name_is_host(answer->records[i].name))
@@ -31,7 +37,8 @@ check(const struct dns_answer *answer)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	static const enum dns_type types[] = {DNS_A, DNS_MX, DNS_AAAA};
+	static const enum dns_type types[] = {
+	    DNS_A, DNS_MX, DNS_AAAA, DNS_CNAME, DNS_TLSA, DNS_TXT};
 	static struct dns_answer answer;
 	size_t i;
 

@@ -15,8 +15,7 @@
 
 #include <cmocka.h>
 
-#define TYPE_CNAME 5
-#define TYPE_SOA   6
+#define TYPE_SOA 6
 
 struct packet {
 	uint8_t data[65535];
@@ -115,7 +114,7 @@ put_alias(
 
 	rdata.len = 0;
 	put_name(&rdata, target);
-	put_rr(packet, owner, TYPE_CNAME, ttl, &rdata);
+	put_rr(packet, owner, DNS_CNAME, ttl, &rdata);
 }
 
 static void
@@ -164,6 +163,17 @@ parse(
 
 static struct packet packet;
 static struct dns_answer answer;
+
+static void
+put_bytes(struct packet *to, const char *owner, unsigned int type,
+    const void *bytes, size_t len)
+{
+	static struct packet rdata;
+
+	rdata.len = 0;
+	put(&rdata, bytes, len);
+	put_rr(to, owner, type, 60, &rdata);
+}
 
 static void
 test_mx(void **state)
@@ -215,6 +225,109 @@ test_addresses(void **state)
 	assert_int_equal(parse(&packet, DNS_AAAA, &answer), 0);
 	assert_string_equal(
 	    address_ip_text(&answer.records[0].address, text), "2001:db8::1");
+}
+
+static void
+assert_bytes(size_t i, const char *text)
+{
+	assert_int_equal(answer.records[i].len, strlen(text));
+	assert_memory_equal(
+	    answer.bytes + answer.records[i].offset, text, strlen(text));
+}
+
+static void
+test_tlsa(void **state)
+{
+	static uint8_t large[DNS_BYTES_MAX / 2];
+	const char *name = "_25._tcp.mx.a.example";
+
+	(void)state;
+	begin(&packet, 0, name, DNS_TLSA, 2, 0);
+	put_bytes(&packet, name, DNS_TLSA, "\3\1\1abc", 6);
+	put_bytes(&packet, name, DNS_TLSA, "\2\1\2", 3);
+	assert_int_equal(parse(&packet, DNS_TLSA, &answer), 0);
+	assert_int_equal(answer.count, 2);
+	assert_bytes(0, "\3\1\1abc");
+	assert_bytes(1, "\2\1\2");
+
+	/* All that there is room for, and one byte more. */
+	begin(&packet, 0, name, DNS_TLSA, 2, 0);
+	put_bytes(&packet, name, DNS_TLSA, large, sizeof(large));
+	put_bytes(&packet, name, DNS_TLSA, large, sizeof(large));
+	assert_int_equal(parse(&packet, DNS_TLSA, &answer), 0);
+	assert_int_equal(answer.byte_count, DNS_BYTES_MAX);
+	begin(&packet, 0, name, DNS_TLSA, 3, 0);
+	put_bytes(&packet, name, DNS_TLSA, large, sizeof(large));
+	put_bytes(&packet, name, DNS_TLSA, large, sizeof(large));
+	put_bytes(&packet, name, DNS_TLSA, large, 1);
+	assert_int_equal(parse(&packet, DNS_TLSA, &answer), -1);
+	assert_int_equal(answer.status, DNS_FAILED);
+}
+
+static void
+test_txt(void **state)
+{
+	const char *name = "_mta-sts.a.example";
+
+	(void)state;
+	begin(&packet, 0, name, DNS_TXT, 2, 0);
+	put_bytes(&packet, name, DNS_TXT, "\3v=S\0\5TSv1;", 11);
+	put_bytes(&packet, name, DNS_TXT, "\1\0", 2);
+	assert_int_equal(parse(&packet, DNS_TXT, &answer), 0);
+	assert_int_equal(answer.count, 2);
+	assert_bytes(0, "v=STSv1;");
+	assert_int_equal(answer.records[1].len, 1);
+
+	/* A string that ends behind its record, and no string at all. */
+	begin(&packet, 0, name, DNS_TXT, 1, 0);
+	put_bytes(&packet, name, DNS_TXT, "\4v=S", 4);
+	assert_int_equal(parse(&packet, DNS_TXT, &answer), -1);
+	begin(&packet, 0, name, DNS_TXT, 1, 0);
+	put_bytes(&packet, name, DNS_TXT, "", 0);
+	assert_int_equal(parse(&packet, DNS_TXT, &answer), -1);
+}
+
+/* The end of an alias is told, and the alias itself where it is asked for. */
+static void
+test_canonical(void **state)
+{
+	(void)state;
+	begin(&packet, 0, "a.example", DNS_A, 3, 0);
+	put_alias(&packet, "a.example", 60, "B.example");
+	put_alias(&packet, "b.example", 60, "c.example");
+	put_address(&packet, "c.example", 60, "192.0.2.1");
+	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
+	assert_true(answer.is_alias);
+	assert_string_equal(answer.canonical, "c.example");
+
+	begin(&packet, 0, "a.example", DNS_A, 1, 0);
+	put_address(&packet, "a.example", 60, "192.0.2.1");
+	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
+	assert_false(answer.is_alias);
+	assert_string_equal(answer.canonical, "a.example");
+
+	/* It is told of a name without such records, too. */
+	begin(&packet, 0, "a.example", DNS_A, 1, 0);
+	put_alias(&packet, "a.example", 60, "b.example");
+	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
+	assert_int_equal(answer.status, DNS_NODATA);
+	assert_true(answer.is_alias);
+	assert_string_equal(answer.canonical, "b.example");
+
+	/* One that no host can have names none. */
+	begin(&packet, 0, "a.example", DNS_A, 2, 0);
+	put_alias(&packet, "a.example", 60, "b c.example");
+	put_address(&packet, "b c.example", 60, "192.0.2.1");
+	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
+	assert_true(answer.is_alias);
+	assert_string_equal(answer.canonical, "");
+
+	begin(&packet, 0, "a.example", DNS_CNAME, 1, 0);
+	put_alias(&packet, "a.example", 60, "b.example");
+	assert_int_equal(parse(&packet, DNS_CNAME, &answer), 0);
+	assert_int_equal(answer.status, DNS_FOUND);
+	assert_false(answer.is_alias);
+	assert_string_equal(answer.records[0].name, "b.example");
 }
 
 /* Other owners, types and classes in the answer section say nothing. */
@@ -547,6 +660,9 @@ main(void)
 	    cmocka_unit_test(test_mx),
 	    cmocka_unit_test(test_null_mx),
 	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_tlsa),
+	    cmocka_unit_test(test_txt),
+	    cmocka_unit_test(test_canonical),
 	    cmocka_unit_test(test_strangers),
 	    cmocka_unit_test(test_aliases),
 	    cmocka_unit_test(test_negative),
