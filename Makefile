@@ -51,6 +51,7 @@ Q	?= @
 ROW1	= $(wildcard proxy/base/*.c proxy/smtp/*.c netfilter/origin.c \
 	  proxy/policy/tlsa.c)
 ROW2	= $(wildcard proxy/tls/*.c) $(wildcard proxy/policy/dns*.c) \
+	  proxy/policy/sts_policy.c \
 	  $(filter-out %_process.c,$(wildcard certs/*.c))
 ROW3	= $(wildcard proxy/config*.c \
 	  proxy/policy/blocks.c proxy/policy/decide.c proxy/policy/decision.c \
