@@ -54,13 +54,16 @@ ROW2	= $(wildcard proxy/tls/*.c) $(wildcard proxy/policy/dns*.c) \
 	  proxy/policy/sts_policy.c \
 	  $(filter-out %_process.c,$(wildcard certs/*.c))
 ROW3	= $(wildcard proxy/config*.c \
-	  proxy/policy/blocks.c proxy/policy/decide.c proxy/policy/decision.c \
-	  proxy/session/verdict.c proxy/session/verdict_cache.c)
+	  proxy/policy/blocks.c proxy/policy/decide.c proxy/policy/decide_mx.c \
+	  proxy/policy/decision.c proxy/policy/decision_make.c \
+	  proxy/session/policy_tag.c proxy/session/verdict.c \
+	  proxy/session/verdict_cache.c)
 ROW4	= $(patsubst %,proxy/session/%.c,answers endpoints reap server_leg \
 	  server_queue server_start stream)
 ROW6	= $(wildcard proxy/*/*_process.c netfilter/*_process.c \
 	  certs/*_process.c proxy/policy/asker.c \
-	  proxy/policy/mx_lookup.c proxy/policy/server_names.c)
+	  proxy/policy/mx_lookup.c proxy/policy/server_names.c \
+	  proxy/policy/tlsa_lookup.c)
 ROW5	= $(filter-out $(ROW3) $(ROW4) $(ROW6),$(wildcard proxy/session/*.c))
 ROW7	= $(filter-out $(ROW3),$(wildcard proxy/*.c)) \
 	  $(wildcard netfilter/rules*.c netfilter/route*.c)

@@ -2,7 +2,8 @@
 /*
  * The stages of a question: server blocks first, which may have to wait for
  * the addresses of the hosts they name; then the recipient's domain, which may
- * have to wait for its mail hosts.  Each wait ends by the DNS deadline.
+ * have to wait for its mail hosts, and for its MTA-STS policy.  Each wait ends
+ * by a deadline, the DNS's or that of an HTTPS fetch.
  */
 
 #include "proxy/policy/asker.h"
@@ -18,16 +19,16 @@
 #include "proxy/policy/blocks.h"
 #include "proxy/policy/decide.h"
 #include "proxy/policy/dns.h"
+#include "proxy/policy/mta_sts.h"
 #include "proxy/policy/mx_lookup.h"
 #include "proxy/policy/server_names.h"
-
-#define STATUS_LOOKUP "4.3" /* RFC 3463 3.5: directory server failure */
 
 struct ask {
 	TAILQ_ENTRY(ask) entry;
 	struct asker *asker; /* borrowed */
 	struct question question;
-	bool waits_for_servers; /* else: for the domain's mail hosts */
+	bool waits_for_servers; /* else: for facts of the domain */
+	struct mx_facts *mx; /* owned; NULL: not known yet */
 	void (*answer)(void *, uint32_t, const struct decision *);
 	void *arg; /* borrowed */
 };
@@ -35,7 +36,7 @@ struct ask {
 TAILQ_HEAD(ask_list, ask);
 
 struct asker {
-	struct blocks *blocks; /* owned, as are the next two */
+	struct blocks *blocks; /* owned, as are all behind it */
 	struct dns *dns;
 	struct server_names *names;
 	struct ask_list open;
@@ -49,16 +50,30 @@ finish(struct ask *ask, const struct decision *decision)
 	TAILQ_REMOVE(&asker->open, ask, entry);
 	if (ask->answer != NULL)
 		ask->answer(ask->arg, ask->question.id, decision);
+	mx_facts_free(ask->mx);
 	free(ask);
 }
 
+/* The facts cannot be had: too many are being looked for. */
 static void
-on_facts(void *arg, const struct mx_facts *facts)
+give_up(struct ask *ask, const char *why)
 {
+	struct decision decision;
+
+	decide_failed(ask->asker->blocks, ask->question.domain, clock_wall(),
+	    &decision, why);
+	finish(ask, &decision);
+}
+
+static void
+on_mx(void *arg, struct mx_facts *mx)
+{
+	static const struct mta_sts_facts none = {.ttl = DECIDE_TTL_MAX};
 	struct ask *ask = arg;
 	struct decision decision;
 
-	decide_domain(ask->asker->blocks, ask->question.domain, facts,
+	ask->mx = mx;
+	decide_domain(ask->asker->blocks, ask->question.domain, mx, &none,
 	    clock_wall(), &decision);
 	finish(ask, &decision);
 }
@@ -69,15 +84,14 @@ judge_domain(struct ask *ask)
 	struct asker *asker = ask->asker;
 	struct decision decision;
 
-	if (decide_domain(asker->blocks, ask->question.domain, NULL,
+	if (decide_domain(asker->blocks, ask->question.domain, NULL, NULL,
 		clock_wall(), &decision) == DECIDE_DONE) {
 		finish(ask, &decision);
-	} else if (mx_lookup_start(asker->dns, ask->question.domain,
-		       &ask->question.destination, on_facts, ask) == -1) {
-		decide_temporary(
-		    &decision, STATUS_LOOKUP, "too many DNS questions at once");
-		finish(ask, &decision);
+		return;
 	}
+	if (mx_lookup_start(asker->dns, ask->question.domain,
+		&ask->question.destination, on_mx, ask) == -1)
+		give_up(ask, "too many DNS questions at once");
 }
 
 /* No server block speaks for the destination. */

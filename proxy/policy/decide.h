@@ -9,7 +9,8 @@
  * answers DECIDE_ASK, and is called again with it.
  *
  * The order is: server blocks by address (longest prefix first), server blocks
- * by host name, domain blocks (the very name, then the longest "*."), MX
+ * by host name, domain blocks (the very name, then the longest "*."); then for
+ * each MX host its TLSA records (DANE), the domain's MTA-STS policy, the MX
  * records.  The first that applies decides; a failure in it is never papered
  * over by a later one.
  *
@@ -20,7 +21,8 @@
  *		else the names of the domain's MX hosts, judged by the block's
  *		pins and trust file; a block without any of these says only
  *		that the domain is judged as if no exception covered it
- * AUTH is never allowed by a block that does not ask for proof.
+ * AUTH is never allowed by a block that does not ask for proof.  At level
+ * observe all is decided as at verify, and the decision says so.
  */
 
 #include <stdbool.h>
@@ -29,17 +31,14 @@
 
 #include "proxy/base/address.h"
 #include "proxy/policy/decision.h"
+#include "proxy/policy/decision_make.h"
 #include "proxy/policy/dns_packet.h"
 #include "proxy/policy/tlsa.h"
 
 struct blocks;
+struct mta_sts_facts;
 
-/* Seconds that a relay may keep a decision. */
-#define DECIDE_TTL_MIN      5 /* about one transaction */
-#define DECIDE_TTL_MAX      3600
-#define DECIDE_TTL_NEGATIVE 300 /* null MX, no such domain: at most */
-#define DECIDE_TTL_PARTIAL  30 /* some addresses of MX hosts are unknown */
-
+#define MX_WHY_MAX       (DECISION_NAME_MAX + DNS_WHY_MAX + 32)
 #define MX_ADDRESSES_MAX 16 /* of one host and family that are kept */
 #define MX_TLSA_MAX      32 /* TLSA records of one host that are kept */
 
@@ -60,31 +59,34 @@ struct host_fact {
 struct mx_addresses {
 	enum dns_status status;
 	bool is_secure; /* DNSSEC proves all of it, aliases included */
+	bool is_alias;
+	char canonical[DECISION_NAME_MAX]; /* where CNAMEs led; may be "" */
 	size_t count; /* of those kept */
 	struct address list[MX_ADDRESSES_MAX];
 	char why[DNS_WHY_MAX]; /* BOGUS, FAILED */
 };
 
 enum mx_tlsa {
+	MX_TLSA_UNKNOWN, /* the lookup failed: tlsa_why */
 	MX_TLSA_NOT_ASKED, /* MX or address records are not signed */
 	MX_TLSA_NONE, /* it is denied, or there but not signed */
 	MX_TLSA_FOUND, /* signed records; whether usable or not */
-	MX_TLSA_UNKNOWN, /* the lookup failed: tlsa_why */
 };
 
 struct mx_host {
 	char name[DECISION_NAME_MAX];
+	uint16_t preference;
 	bool has_destination; /* its addresses include D */
 	struct mx_addresses ipv4;
 	struct mx_addresses ipv6;
 	enum mx_tlsa tlsa;
 	bool tlsa_is_bogus; /* UNKNOWN: by DNSSEC */
-	char tlsa_why[DNS_WHY_MAX]; /* UNKNOWN */
+	char tlsa_why[MX_WHY_MAX]; /* UNKNOWN */
 	/* FOUND: the TLSA base domain (RFC 7672 2.2.3), and its records. */
 	char base[DECISION_NAME_MAX];
 	size_t record_count;
 	struct tlsa records[MX_TLSA_MAX]; /* data in bytes */
-	uint8_t *bytes; /* owned by whoever made the facts */
+	uint8_t *bytes; /* owned */
 };
 
 /* What is known of a domain's mail hosts. */
@@ -92,7 +94,7 @@ struct mx_facts {
 	enum dns_status status; /* of the MX lookup */
 	bool is_secure; /* DNSSEC proves that answer */
 	bool is_null; /* RFC 7505: takes no mail */
-	const char *why; /* BOGUS, FAILED: borrowed */
+	char why[DNS_WHY_MAX]; /* BOGUS, FAILED */
 	uint32_t ttl; /* the shortest of all answers used */
 	bool has_unknown; /* some host's addresses are not known */
 	/*
@@ -101,7 +103,7 @@ struct mx_facts {
 	char canonical[DECISION_NAME_MAX];
 	/* Best preference first; an implicit MX is a host as well. */
 	size_t host_count; /* at most DECISION_NAMES_MAX */
-	struct mx_host *hosts; /* owned by whoever made the facts */
+	struct mx_host *hosts; /* owned */
 };
 
 /*
@@ -113,18 +115,19 @@ enum decide
 decide_server(const struct blocks *, const struct address *destination,
     const struct host_fact *facts, int64_t now, struct decision *);
 
-/* decide_domain answers for a recipient's domain; facts may be NULL. */
+/*
+ * decide_domain answers for a recipient's domain.  Either of the facts may be
+ * NULL, not known yet; MTA-STS's are not always needed.
+ */
 enum decide decide_domain(const struct blocks *, const char *domain,
-    const struct mx_facts *facts, int64_t now, struct decision *);
+    const struct mx_facts *, const struct mta_sts_facts *, int64_t now,
+    struct decision *);
+
+/* decide_failed answers in its place where the facts cannot be had. */
+void decide_failed(const struct blocks *, const char *domain, int64_t now,
+    struct decision *, const char *why);
 
 /* decide_literal answers for a recipient at an address literal. */
 void decide_literal(const struct address *literal, struct decision *);
-
-/*
- * decide_temporary says that nothing can be told now, why printf-style (it is
- * escaped and cut).  status is RFC 3463's, without the class.
- */
-void decide_temporary(struct decision *, const char *status, const char *why,
-    ...) __attribute__((format(printf, 3, 4)));
 
 #endif

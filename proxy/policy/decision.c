@@ -81,14 +81,20 @@ result_word_text(enum result_word word)
 }
 
 bool
+decision_has_room(const struct decision *decision, const struct tlsa *record)
+{
+	return decision->tlsa_count < DECISION_TLSA_MAX &&
+	       record->len <= DECISION_TLSA_BYTES - decision->tlsa_len;
+}
+
+bool
 decision_add_tlsa(
     struct decision *decision, size_t name, const struct tlsa *record)
 {
 	struct decision_range *range = &decision->by_tlsa[name];
 	struct decision_tlsa *row;
 
-	if (decision->tlsa_count == DECISION_TLSA_MAX ||
-	    record->len > DECISION_TLSA_BYTES - decision->tlsa_len)
+	if (!decision_has_room(decision, record))
 		return false;
 	if (range->count == 0)
 		range->first = (uint8_t)decision->tlsa_count;

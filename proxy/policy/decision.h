@@ -137,6 +137,11 @@ enum policy_message {
 	                      case, no dot at the end) */
 	POLICY_ASK_LITERAL, /* address D, address of the literal */
 	POLICY_ANSWER, /* a decision */
+	/*
+	 * No question, and without an answer: str domain, str server, u8
+	 * evidence, u8 result word, str why; what was let pass by observation.
+	 */
+	POLICY_OBSERVED,
 };
 
 /*
@@ -145,6 +150,7 @@ enum policy_message {
  * records of names[name], their data borrowed from the decision, and returns
  * how many they are.
  */
+bool decision_has_room(const struct decision *, const struct tlsa *);
 bool decision_add_tlsa(struct decision *, size_t name, const struct tlsa *);
 size_t decision_get_tlsa(
     const struct decision *, size_t name, struct tlsa out[DECISION_TLSA_MAX]);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One MX question, then one question for each host's addresses of the
- * destination's family, all at once.  A host whose addresses cannot be told is
- * taken as one without the destination, and the facts say that there was one.
+ * Three stages, each with its questions all at once: the MX records; each
+ * host's addresses in both families, since a family that is bogus leaves DANE
+ * to the other; the TLSA records of the hosts that are in question.  A host
+ * whose addresses cannot be told is taken as one without the destination, and
+ * the facts say that there was one.
  */
 
 #include "proxy/policy/mx_lookup.h"
@@ -12,12 +14,15 @@
 
 #include "proxy/policy/decide.h"
 #include "proxy/policy/dns.h"
+#include "proxy/policy/tlsa_lookup.h"
 
 struct mx_lookup;
 
-struct host_lookup {
+/* One question for addresses: of which host, in which family. */
+struct address_lookup {
 	struct mx_lookup *lookup; /* borrowed */
 	struct mx_host *host; /* likewise */
+	bool is_ipv6;
 };
 
 /* Lives until the last answer is in, and frees itself then. */
@@ -25,21 +30,84 @@ struct mx_lookup {
 	struct dns *dns; /* borrowed */
 	char domain[DNS_NAME_MAX];
 	struct address destination;
-	struct mx_facts facts;
-	char why[DNS_WHY_MAX];
-	struct host_lookup hosts[DECISION_NAMES_MAX];
-	size_t pending; /* host questions without an answer yet */
-	void (*done)(void *, const struct mx_facts *);
+	struct mx_facts *facts; /* owned until done */
+	struct address_lookup *addresses; /* owned; two for each host */
+	size_t pending; /* questions of this stage without an answer yet */
+	void (*done)(void *, struct mx_facts *);
 	void *arg;
 };
+
+void
+mx_facts_free(struct mx_facts *facts)
+{
+	size_t i;
+
+	if (facts == NULL)
+		return;
+	for (i = 0; i < facts->host_count; i++)
+		free(facts->hosts[i].bytes);
+	free(facts->hosts);
+	free(facts);
+}
 
 static void
 finish(struct mx_lookup *lookup)
 {
-	lookup->done(lookup->arg, &lookup->facts);
-	free(lookup->facts.hosts);
+	lookup->done(lookup->arg, lookup->facts);
+	free(lookup->addresses);
 	free(lookup);
 }
+
+static void
+note_ttl(struct mx_lookup *lookup, uint32_t ttl)
+{
+	if (ttl < lookup->facts->ttl)
+		lookup->facts->ttl = ttl;
+}
+
+/* The third stage: TLSA records. */
+
+static void
+on_tlsa(void *arg, uint32_t ttl)
+{
+	struct mx_lookup *lookup = arg;
+
+	note_ttl(lookup, ttl);
+	if (--lookup->pending == 0)
+		finish(lookup);
+}
+
+/*
+ * Of the hosts that D is, or of all where it is none.  Where the MX records
+ * are not signed, whoever forged them chose the hosts, and DANE says nothing
+ * of the domain (RFC 7672 2.2.1).
+ */
+static void
+ask_tlsa(struct mx_lookup *lookup)
+{
+	const struct address *destination = &lookup->destination;
+	struct mx_facts *facts = lookup->facts;
+	bool has_destination = false;
+	size_t i;
+
+	for (i = 0; i < facts->host_count; i++)
+		has_destination |= facts->hosts[i].has_destination;
+	lookup->pending = 1; /* this loop itself */
+	for (i = 0; i < facts->host_count; i++) {
+		if (!facts->is_secure ||
+		    (has_destination && !facts->hosts[i].has_destination)) {
+			facts->hosts[i].tlsa = MX_TLSA_NOT_ASKED;
+			continue;
+		}
+		lookup->pending++;
+		tlsa_lookup_start(lookup->dns, &facts->hosts[i],
+		    destination->port, destination->family == AF_INET6, on_tlsa,
+		    lookup);
+	}
+	on_tlsa(lookup, UINT32_MAX);
+}
+
+/* The second: addresses. */
 
 static bool
 has_address(const struct dns_answer *answer, const struct address *address)
@@ -53,28 +121,94 @@ has_address(const struct dns_answer *answer, const struct address *address)
 }
 
 static void
+keep_addresses(struct mx_addresses *addresses, const struct dns_answer *answer)
+{
+	size_t i;
+
+	addresses->status = answer->status;
+	addresses->is_secure = answer->is_secure;
+	addresses->is_alias = answer->is_alias;
+	strlcpy(addresses->canonical, answer->canonical,
+	    sizeof(addresses->canonical));
+	strlcpy(addresses->why, answer->why, sizeof(addresses->why));
+	for (i = 0; i < answer->count && i < MX_ADDRESSES_MAX; i++)
+		addresses->list[i] = answer->records[i].address;
+	addresses->count = i;
+}
+
+/* The family that the connection is in; without one, IPv4. */
+static bool
+is_own_family(const struct mx_lookup *lookup, bool is_ipv6)
+{
+	return (lookup->destination.family == AF_INET6) == is_ipv6;
+}
+
+static void
+address_done(struct mx_lookup *lookup)
+{
+	if (--lookup->pending == 0)
+		ask_tlsa(lookup);
+}
+
+static void
 on_addresses(void *arg, const struct dns_answer *answer)
 {
-	struct host_lookup *host = arg;
-	struct mx_lookup *lookup = host->lookup;
+	struct address_lookup *question = arg;
+	struct mx_lookup *lookup = question->lookup;
+	struct mx_host *host = question->host;
 
-	switch (answer->status) {
-	case DNS_FOUND:
-	case DNS_NODATA:
-	case DNS_NXDOMAIN:
-		host->host->has_destination = has_address(
-		    answer, &lookup->destination);
-		if (answer->ttl < lookup->facts.ttl)
-			lookup->facts.ttl = answer->ttl;
-		break;
-	case DNS_BOGUS:
-	case DNS_FAILED:
-		lookup->facts.has_unknown = true;
-		break;
+	keep_addresses(question->is_ipv6 ? &host->ipv6 : &host->ipv4, answer);
+	if (is_own_family(lookup, question->is_ipv6)) {
+		if (answer->status == DNS_BOGUS ||
+		    answer->status == DNS_FAILED) {
+			lookup->facts->has_unknown = true;
+		} else {
+			host->has_destination = has_address(
+			    answer, &lookup->destination);
+			note_ttl(lookup, answer->ttl);
+		}
 	}
-	if (--lookup->pending == 0)
-		finish(lookup);
+	address_done(lookup);
 }
+
+static void
+ask_family(
+    struct mx_lookup *lookup, struct address_lookup *question, bool is_ipv6)
+{
+	struct mx_host *host = question->host;
+	struct mx_addresses *addresses = is_ipv6 ? &host->ipv6 : &host->ipv4;
+
+	question->lookup = lookup;
+	question->is_ipv6 = is_ipv6;
+	if (dns_ask(lookup->dns, host->name, is_ipv6 ? DNS_AAAA : DNS_A,
+		on_addresses, question) == 0) {
+		lookup->pending++;
+		return;
+	}
+	addresses->status = DNS_FAILED;
+	strlcpy(addresses->why, "too many DNS questions at once",
+	    sizeof(addresses->why));
+	if (is_own_family(lookup, is_ipv6))
+		lookup->facts->has_unknown = true;
+}
+
+static void
+ask_addresses(struct mx_lookup *lookup)
+{
+	struct mx_facts *facts = lookup->facts;
+	size_t i;
+
+	lookup->pending = 1; /* this loop itself */
+	for (i = 0; i < facts->host_count; i++) {
+		lookup->addresses[2 * i].host = &facts->hosts[i];
+		lookup->addresses[2 * i + 1].host = &facts->hosts[i];
+		ask_family(lookup, &lookup->addresses[2 * i], false);
+		ask_family(lookup, &lookup->addresses[2 * i + 1], true);
+	}
+	address_done(lookup);
+}
+
+/* The first: MX records. */
 
 static bool
 has_host(const struct mx_facts *facts, const char *name)
@@ -88,12 +222,15 @@ has_host(const struct mx_facts *facts, const char *name)
 }
 
 static void
-add_host(struct mx_facts *facts, const char *name)
+add_host(struct mx_facts *facts, const char *name, uint16_t preference)
 {
+	struct mx_host *host;
+
 	if (facts->host_count == DECISION_NAMES_MAX || has_host(facts, name))
 		return;
-	strlcpy(
-	    facts->hosts[facts->host_count++].name, name, DECISION_NAME_MAX);
+	host = &facts->hosts[facts->host_count++];
+	strlcpy(host->name, name, sizeof(host->name));
+	host->preference = preference;
 }
 
 /*
@@ -103,70 +240,70 @@ add_host(struct mx_facts *facts, const char *name)
 static void
 read_hosts(struct mx_lookup *lookup, const struct dns_answer *answer)
 {
-	struct mx_facts *facts = &lookup->facts;
+	struct mx_facts *facts = lookup->facts;
 	size_t i;
 
 	if (answer->status == DNS_NODATA) {
-		add_host(facts, lookup->domain);
+		add_host(facts, lookup->domain, 0);
 		return;
 	}
 	for (i = 0; i < answer->count; i++)
 		if (answer->records[i].name[0] != '\0')
-			add_host(facts, answer->records[i].name);
+			add_host(facts, answer->records[i].name,
+			    answer->records[i].preference);
 	facts->is_null = facts->host_count == 0 && answer->count > 0 &&
 	                 answer->bad_count == 0;
 }
 
-static void
-ask_addresses(struct mx_lookup *lookup)
+/* Room for as many hosts as the answer can name; false: ENOMEM. */
+static bool
+make_room(struct mx_lookup *lookup, const struct dns_answer *answer)
 {
-	struct mx_facts *facts = &lookup->facts;
-	enum dns_type type;
-	size_t i;
+	size_t count = answer->count + 1; /* the implicit MX */
 
-	type = lookup->destination.family == AF_INET ? DNS_A : DNS_AAAA;
-	for (i = 0; i < facts->host_count; i++) {
-		lookup->hosts[i].lookup = lookup;
-		lookup->hosts[i].host = &facts->hosts[i];
-		if (dns_ask(lookup->dns, facts->hosts[i].name, type,
-			on_addresses, &lookup->hosts[i]) == 0)
-			lookup->pending++;
-		else
-			facts->has_unknown = true;
-	}
+	if (count > DECISION_NAMES_MAX)
+		count = DECISION_NAMES_MAX;
+	lookup->facts->hosts = calloc(count, sizeof(*lookup->facts->hosts));
+	lookup->addresses = calloc(2 * count, sizeof(*lookup->addresses));
+	if (lookup->facts->hosts != NULL && lookup->addresses != NULL)
+		return true;
+	lookup->facts->status = DNS_FAILED;
+	strlcpy(
+	    lookup->facts->why, "out of memory", sizeof(lookup->facts->why));
+	return false;
 }
 
 static void
 on_mx(void *arg, const struct dns_answer *answer)
 {
 	struct mx_lookup *lookup = arg;
-	struct mx_facts *facts = &lookup->facts;
+	struct mx_facts *facts = lookup->facts;
 
 	facts->status = answer->status;
 	facts->is_secure = answer->is_secure;
 	facts->ttl = answer->ttl;
-	strlcpy(lookup->why, answer->why, sizeof(lookup->why));
-	facts->why = lookup->why;
-	if (answer->status == DNS_FOUND || answer->status == DNS_NODATA) {
+	if (answer->is_secure && answer->is_alias)
+		strlcpy(facts->canonical, answer->canonical,
+		    sizeof(facts->canonical));
+	strlcpy(facts->why, answer->why, sizeof(facts->why));
+	if ((answer->status == DNS_FOUND || answer->status == DNS_NODATA) &&
+	    make_room(lookup, answer)) {
 		read_hosts(lookup, answer);
 		ask_addresses(lookup);
-	}
-	if (lookup->pending == 0)
+	} else {
 		finish(lookup);
+	}
 }
 
 int
 mx_lookup_start(struct dns *dns, const char *domain,
-    const struct address *destination,
-    void (*done)(void *, const struct mx_facts *), void *arg)
+    const struct address *destination, void (*done)(void *, struct mx_facts *),
+    void *arg)
 {
 	struct mx_lookup *lookup;
 
-	if ((lookup = calloc(1, sizeof(*lookup))) == NULL)
-		return -1;
-	lookup->facts.hosts = calloc(
-	    DECISION_NAMES_MAX, sizeof(*lookup->facts.hosts));
-	if (lookup->facts.hosts == NULL) {
+	if ((lookup = calloc(1, sizeof(*lookup))) == NULL ||
+	    (lookup->facts = calloc(1, sizeof(*lookup->facts))) == NULL) {
 		free(lookup);
 		return -1;
 	}
@@ -176,7 +313,7 @@ mx_lookup_start(struct dns *dns, const char *domain,
 	lookup->done = done;
 	lookup->arg = arg;
 	if (dns_ask(dns, domain, DNS_MX, on_mx, lookup) == -1) {
-		free(lookup->facts.hosts);
+		free(lookup->facts);
 		free(lookup);
 		return -1;
 	}

@@ -52,12 +52,19 @@ int tlsa_from_rdata(struct tlsa *, const uint8_t *rdata, size_t len);
 /*
  * tlsa_from_text reads "3 1 1 HEX": three numbers of 0 to 255, then the data in
  * hexadecimal, in one or more pieces.  The data is written to `data`, of
- * TLSA_DATA_MAX bytes, which the record then points to.  Returns 0 or -1.
+ * TLSA_DATA_MAX bytes, which the record then points to.  Returns 0, or -1 for
+ * anything else, no data included.
  */
 int tlsa_from_text(struct tlsa *, const char *, uint8_t *data);
 
 /* "3 1 1 0123456789abcdef...", cut to what a line can hold; returns out. */
 const char *tlsa_text(const struct tlsa *, char out[TLSA_TEXT_MAX]);
+
+/*
+ * tlsa_fault tells why SMTP does not count the record, "PKIX-EE(1)", or NULL
+ * where it does: see tlsa_is_usable.  A static text.
+ */
+const char *tlsa_fault(const struct tlsa *);
 
 /*
  * tlsa_is_usable: DANE-TA(2) or DANE-EE(3) with a selector and matching type

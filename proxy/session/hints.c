@@ -15,6 +15,7 @@
 struct hint {
 	struct address address;
 	char name[DECISION_NAME_MAX];
+	uint8_t policy[TLS_POLICY_LEN];
 };
 
 struct hints {
@@ -44,12 +45,14 @@ place(const struct address *address)
 }
 
 void
-hints_put(struct hints *hints, const struct address *address, const char *name)
+hints_put(struct hints *hints, const struct address *address, const char *name,
+    const uint8_t policy[TLS_POLICY_LEN])
 {
 	struct hint *hint = &hints->table[place(address)];
 
 	hint->address = *address;
 	strlcpy(hint->name, name, sizeof(hint->name));
+	memcpy(hint->policy, policy, sizeof(hint->policy));
 }
 
 void
@@ -61,12 +64,15 @@ hints_drop(struct hints *hints, const struct address *address)
 		hint->name[0] = '\0';
 }
 
-const char *
-hints_get(const struct hints *hints, const struct address *address)
+void
+hints_get(const struct hints *hints, struct tls_target *target)
 {
-	const struct hint *hint = &hints->table[place(address)];
+	const struct hint *hint = &hints->table[place(&target->address)];
 
-	return hint->name[0] != '\0' && address_equal(&hint->address, address)
-	           ? hint->name
-	           : NULL;
+	target->sni = NULL;
+	if (hint->name[0] == '\0' ||
+	    !address_equal(&hint->address, &target->address))
+		return;
+	target->sni = hint->name;
+	memcpy(target->policy, hint->policy, sizeof(target->policy));
 }

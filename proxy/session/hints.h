@@ -3,9 +3,13 @@
 #define POSTERN_HINTS_H
 
 /*
- * Which name a server at an address was last proved under: a first guess for
- * SNI, never evidence.
+ * Which name a server at an address was last proved under, and by which
+ * policy: a first guess for SNI and for a session to resume, never evidence.
  */
+
+#include <stdint.h>
+
+#include "proxy/tls/client.h"
 
 struct address;
 struct hints;
@@ -15,10 +19,14 @@ struct hints;
 /* NULL: ENOMEM. */
 struct hints *hints_new(void);
 void hints_free(struct hints *);
-/* name is copied; a newer one takes an older one's place. */
-void hints_put(struct hints *, const struct address *, const char *name);
+/* Copied; a newer one takes an older one's place. */
+void hints_put(struct hints *, const struct address *, const char *name,
+    const uint8_t policy[TLS_POLICY_LEN]);
 void hints_drop(struct hints *, const struct address *);
-/* NULL where there is none; valid until the next hints_put. */
-const char *hints_get(const struct hints *, const struct address *);
+/*
+ * hints_get sets what is known in a target for that address: its SNI, which is
+ * NULL where there is none, valid until the next hints_put; and its policy.
+ */
+void hints_get(const struct hints *, struct tls_target *);
 
 #endif

@@ -17,6 +17,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/ipc.h"
 #include "proxy/base/log.h"
+#include "proxy/session/verdict.h"
 
 /* What was asked: one form for the cache and for questions. */
 struct subject {
@@ -440,6 +441,25 @@ policy_ask_literal(struct policy_client *client, const struct address *server,
 	subject.server = *server;
 	subject.literal = *literal;
 	return ask(client, &subject, done, arg, question);
+}
+
+void
+policy_tell_observed(struct policy_client *client, const char *what,
+    const struct verdict *verdict)
+{
+	struct ipc_message message;
+	char why[DECISION_TEXT_MAX];
+
+	if (client->channel == NULL)
+		return;
+	strlcpy(why, verdict->text, sizeof(why));
+	ipc_compose(&message, POLICY_OBSERVED, 0);
+	ipc_put_str(&message, what);
+	ipc_put_str(&message, verdict->peer);
+	ipc_put_u8(&message, (uint8_t)verdict->evidence);
+	ipc_put_u8(&message, (uint8_t)verdict->word);
+	ipc_put_str(&message, why);
+	(void)ipc_send(client->channel, &message);
 }
 
 bool

@@ -17,6 +17,7 @@ struct address;
 struct event_base;
 struct policy_client;
 struct question;
+struct verdict;
 
 #define POLICY_CACHE_MAX     512 /* decisions kept by one relay */
 #define POLICY_QUESTIONS_MAX 16384 /* open at once */
@@ -69,6 +70,12 @@ struct known *
 policy_ask_literal(struct policy_client *, const struct address *server,
     const struct address *literal, void (*done)(void *, struct known *),
     void *arg, struct question **question);
+/*
+ * policy_tell_observed has postern-policy count what was let pass by
+ * observation; where it is busy or gone, nobody counts it.
+ */
+void policy_tell_observed(
+    struct policy_client *, const char *what, const struct verdict *);
 /* Whether a decision is good and by the rules in force now. */
 bool policy_holds(const struct policy_client *, const struct known *);
 void policy_cancel(struct policy_client *, struct question *);

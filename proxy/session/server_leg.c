@@ -327,7 +327,8 @@ server_leg_new(const struct server_leg_options *options, int fd)
 	reply_init(&leg->reply);
 	reply_init(&leg->ehlo_reply);
 	server_queue_init(&leg->queue);
-	leg->sni = strdup(options->sni != NULL ? options->sni : "");
+	leg->sni = strdup(
+	    options->target.sni != NULL ? options->target.sni : "");
 	if (leg->sni == NULL ||
 	    (options->hello != NULL &&
 		(leg->hello = strdup(options->hello)) == NULL) ||
@@ -339,10 +340,10 @@ server_leg_new(const struct server_leg_options *options, int fd)
 		return NULL;
 	}
 	server_leg_set_deadline(leg, options->timeouts->connect);
-	conn_connect(leg->conn, &options->address);
+	conn_connect(leg->conn, &options->target.address);
 	if (conn_local_address(leg->conn, &local) == 0)
 		endpoints_put(options->endpoints, &leg->endpoint, &local,
-		    &options->address, options->depth);
+		    &options->target.address, options->depth);
 	return leg;
 }
 
@@ -413,6 +414,12 @@ const struct reply *
 server_leg_ehlo_reply(const struct server_leg *leg)
 {
 	return &leg->ehlo_reply;
+}
+
+const struct tls_target *
+server_leg_target(const struct server_leg *leg)
+{
+	return &leg->options.target;
 }
 
 const char *

@@ -17,6 +17,7 @@
 #include "proxy/policy/decision.h"
 #include "proxy/smtp/ehlo.h"
 #include "proxy/smtp/reply.h"
+#include "proxy/tls/client.h"
 
 struct conn;
 struct config_timeouts;
@@ -24,7 +25,6 @@ struct endpoints;
 struct event_base;
 struct reaper;
 struct server_leg;
-struct tls_client;
 
 #define SERVER_PENDING_MAX 128 /* commands sent or held, not answered */
 #define SERVER_HELD_MAX                                                        \
@@ -84,8 +84,7 @@ struct server_leg_options {
 	struct reaper *reaper;
 	struct endpoints *endpoints; /* where our own end is kept */
 	unsigned depth; /* see there */
-	struct address address;
-	const char *sni; /* NULL: none; copied */
+	struct tls_target target; /* its SNI is copied */
 	const char *hello; /* NULL: wait for server_leg_hello; copied */
 	bool use_helo; /* see there */
 	bool is_clear; /* do not ask for TLS */
@@ -129,6 +128,8 @@ const struct ehlo *server_leg_ehlo(const struct server_leg *);
 void server_leg_renew(struct server_leg *, const struct reply *, bool is_helo);
 /* The reply that ehlo was read from when the leg came up. */
 const struct reply *server_leg_ehlo_reply(const struct server_leg *);
+/* Whom it is made to; valid as long as the leg. */
+const struct tls_target *server_leg_target(const struct server_leg *);
 /* "" for none. */
 const char *server_leg_sni(const struct server_leg *);
 /* Of SERVER_GONE; or, on a clear-text leg, why there is no TLS. */

@@ -139,14 +139,12 @@ on_no_starttls(struct server_leg *leg, const struct reply *reply)
 static void
 on_starttls(struct server_leg *leg, const struct reply *reply)
 {
-	const char *sni = leg->sni[0] != '\0' ? leg->sni : NULL;
-
 	if (reply->code != 220) {
 		on_no_starttls(leg, reply);
 		return;
 	}
-	if (conn_start_tls(leg->conn, leg->options.tls, &leg->options.address,
-		sni) == -1) {
+	if (conn_start_tls(leg->conn, leg->options.tls, &leg->options.target) ==
+	    -1) {
 		/* CVE-2021-38371 and its kin: STARTTLS response injection. */
 		leg->fault.is_handshake = true;
 		server_leg_fail(leg, RESULT_VALIDATION_FAILURE, "7.5", "%s",

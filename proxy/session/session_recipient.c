@@ -12,9 +12,11 @@
 #include "proxy/config.h"
 #include "proxy/session/hints.h"
 #include "proxy/session/policy_client.h"
+#include "proxy/session/policy_tag.h"
 #include "proxy/session/session_state.h"
 #include "proxy/session/settings.h"
 #include "proxy/smtp/domain.h"
+#include "proxy/tls/conn.h"
 
 void
 session_asking_clear(struct session *session)
@@ -32,13 +34,16 @@ static void
 judge(struct session *session, struct verdict *verdict, struct server_leg *leg,
     const struct decision *decision, const char *what)
 {
+	const struct verdict_terms terms = {
+	    .on_refusal = session_config(session)->on_refusal,
+	    .enforces = session_config(session)->enforce,
+	};
 	struct far_end far;
 
 	session_far_end(session, leg, &far);
 	verdict_judge(verdict, decision, what, &far,
-	    settings_store(session->settings, decision->trust),
-	    session_config(session)->on_refusal, session->context->verdicts,
-	    clock_wall());
+	    settings_store(session->settings, decision->trust), &terms,
+	    session->context->verdicts, clock_wall());
 }
 
 static void
@@ -76,6 +81,32 @@ send_apart(struct session *session)
 	refuse(session);
 }
 
+/* What the next connection to this server had better ask for. */
+static void
+keep_hint(struct session *session)
+{
+	const struct asking *asking = &session->asking;
+	uint8_t policy[TLS_POLICY_LEN];
+
+	if (asking->verdict.name[0] == '\0' ||
+	    asking->known->decision.has_address)
+		return;
+	policy_tag(&asking->known->decision, policy);
+	hints_put(session->context->hints, &session->server_address,
+	    asking->verdict.name, policy);
+}
+
+/* What enforcement would have refused is told to who keeps count of it. */
+static void
+tell_observed(struct session *session)
+{
+	const struct asking *asking = &session->asking;
+
+	session->would_refuse++;
+	policy_tell_observed(
+	    session->context->policy, asking->what, &asking->verdict);
+}
+
 /* Passed: MAIL, once, and RCPT go out together. */
 static void
 let_through(struct session *session)
@@ -93,10 +124,9 @@ let_through(struct session *session)
 		return;
 	}
 	session_record_verdict(session, &asking->verdict, asking->what);
-	if (asking->verdict.name[0] != '\0' &&
-	    !asking->known->decision.has_address)
-		hints_put(session->context->hints, &session->server_address,
-		    asking->verdict.name);
+	if (asking->verdict.would_refuse)
+		tell_observed(session);
+	keep_hint(session);
 	session_goto(session, SESSION_READY);
 	if (transaction->mail == MAIL_HELD) {
 		transaction->mail = MAIL_SENT;
@@ -128,42 +158,90 @@ next_sni(struct session *session)
 	return NULL;
 }
 
+/*
+ * A session that was resumed has the certificate of the day it was made; the
+ * server may have a new one since.  True where that is yet to be looked at.
+ */
+static bool
+is_stale(struct session *session)
+{
+	const struct conn_tls *tls = conn_tls(server_leg_conn(session->server));
+
+	if (tls == NULL || !tls->is_resumed || session->asking.tried_fresh)
+		return false;
+	tls_client_drop(
+	    session->context->tls, server_leg_target(session->server));
+	return true;
+}
+
+/*
+ * What to dial with instead: the same SNI without resumption, or another SNI;
+ * false: there is nothing left to try.
+ */
+static bool
+choose_target(struct session *session, struct tls_target *target)
+{
+	struct asking *asking = &session->asking;
+
+	if (is_stale(session)) {
+		asking->tried_fresh = true;
+		target->is_fresh = true;
+		target->sni = server_leg_sni(session->server);
+		if (target->sni[0] == '\0')
+			target->sni = NULL;
+		return true;
+	}
+	target->sni = next_sni(session);
+	return target->sni != NULL;
+}
+
 /* Dials again with another SNI; false: there is no other to try. */
 static bool
 redial(struct session *session)
 {
-	const char *sni;
+	struct session_dialling dialling = {.allows_clear = false};
 
 	if (session->is_authenticated ||
 	    session->redials >= TRANSACTION_REDIALS_MAX ||
-	    (sni = next_sni(session)) == NULL)
+	    !choose_target(session, &dialling.target))
 		return false;
+	policy_tag(&session->asking.known->decision, dialling.target.policy);
 	session->redials++;
-	if (session_dial(session, &session->other, sni, false, false) == -1)
+	if (session_dial(session, &session->other, &dialling) == -1)
 		return false;
 	session_goto(session, SESSION_REDIAL);
 	return true;
+}
+
+/* No other connection can do better: refuses, or lets pass what is observed. */
+static void
+conclude(struct session *session)
+{
+	if (session->asking.verdict.passes)
+		let_through(session);
+	else
+		refuse(session);
 }
 
 void
 session_judge(struct session *session)
 {
 	struct asking *asking = &session->asking;
+	struct verdict *verdict = &asking->verdict;
 	const struct decision *decision = &asking->known->decision;
 
-	judge(
-	    session, &asking->verdict, session->server, decision, asking->what);
-	if (asking->verdict.passes) {
-		let_through(session);
-		return;
-	}
-	if (!asking->verdict.is_identity || decision->level != LEVEL_VERIFY ||
+	judge(session, verdict, session->server, decision, asking->what);
+	if ((verdict->passes && !verdict->would_refuse) ||
+	    !verdict->is_identity || decision->level != LEVEL_VERIFY ||
 	    decision->is_server) {
-		refuse(session);
+		conclude(session);
 		return;
 	}
 	if (transaction_binds(&session->transaction, asking->known)) {
-		send_apart(session);
+		if (verdict->passes)
+			let_through(session);
+		else
+			send_apart(session);
 		return;
 	}
 	/* Replies still due belong to the connection that is to go. */
@@ -172,7 +250,7 @@ session_judge(struct session *session)
 		return;
 	}
 	if (!redial(session))
-		refuse(session);
+		conclude(session);
 }
 
 /* Does the other connection serve those let through before, too? */
@@ -259,12 +337,12 @@ on_other_up(struct session *session)
 
 	judge(session, &verdict, session->other, &asking->known->decision,
 	    asking->what);
-	if (!verdict.passes) {
+	if (!verdict.passes || verdict.would_refuse) {
 		server_leg_retire(session->other, false);
 		session->other = NULL;
 		asking->verdict = verdict;
 		if (!redial(session))
-			refuse(session);
+			conclude(session);
 		return;
 	}
 	/* MAIL and all of them go out at once: no more than there is room. */
@@ -324,7 +402,7 @@ session_on_other(
 	server_leg_retire(session->other, true);
 	session->other = NULL;
 	if (!redial(session))
-		refuse(session);
+		conclude(session);
 }
 
 static void
@@ -434,23 +512,35 @@ session_rcpt(struct session *session, const struct command *command,
 	ask(session, path);
 }
 
+void
+session_judge_server(struct session *session, struct verdict *verdict,
+    const struct decision *decision, const struct far_end *far)
+{
+	const struct verdict_terms terms = {
+	    .on_refusal = CONFIG_DEFER,
+	    .enforces = session_config(session)->enforce,
+	};
+	char peer[ADDRESS_TEXT_MAX];
+
+	verdict_judge(verdict, decision, session_peer(session, peer), far,
+	    settings_store(session->settings, decision->trust), &terms,
+	    session->context->verdicts, clock_wall());
+}
+
 bool
 session_prove_rule(struct session *session)
 {
-	const struct decision *decision = &session->rule->decision;
 	struct verdict verdict;
 	struct far_end far;
 	char peer[ADDRESS_TEXT_MAX];
 
 	session_far_end(session, session->server, &far);
-	/* Said with 421, which is no bounce whatever on_refusal is. */
-	verdict_judge(&verdict, decision, session_peer(session, peer), &far,
-	    settings_store(session->settings, decision->trust), CONFIG_DEFER,
-	    session->context->verdicts, clock_wall());
+	session_judge_server(session, &verdict, &session->rule->decision, &far);
 	session->is_proved_by_rule = verdict.passes && !verdict.is_exception;
 	if (verdict.passes)
 		return true;
-	session_record_verdict(session, &verdict, peer);
+	(void)is_stale(session); /* the next connection sees it anew */
+	session_record_verdict(session, &verdict, session_peer(session, peer));
 	session->refused++;
 	session_end(session, "server not proved", 421, verdict.status, "%s",
 	    verdict.text);

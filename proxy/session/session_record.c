@@ -81,6 +81,8 @@ outcome(const struct verdict *verdict)
 {
 	if (!verdict->passes)
 		return "refused";
+	if (verdict->would_refuse)
+		return "would-refuse";
 	return verdict->is_exception ? "exception" : "proved";
 }
 
@@ -115,11 +117,12 @@ session_record_verdict(
 		log_record_str(&record, "to_local", session->asking.mailbox);
 	put_proof(&record, verdict->evidence, verdict->word, verdict->name);
 	put_tls(&record, session);
-	if (!verdict->passes) {
+	if (!verdict->passes || verdict->would_refuse) {
 		log_record_num(&record, "code", (uint64_t)verdict->code);
 		log_record_str(&record, "status", verdict->status);
 	}
 	log_record_str(&record, "text", verdict->text);
+	log_record_str(&record, "note", verdict->note);
 	log_record_end(&record);
 }
 
@@ -143,6 +146,8 @@ session_record_end(struct session *session)
 	log_record_num(&record, "messages", session->messages);
 	log_record_num(&record, "recipients", session->recipients);
 	log_record_num(&record, "refused", session->refused);
+	if (session->would_refuse > 0)
+		log_record_num(&record, "would_refuse", session->would_refuse);
 	log_record_num(&record, "bytes_in", conn_bytes_in(session->client));
 	log_record_num(&record, "bytes_out", conn_bytes_out(session->client));
 	if (seen->up != 0)

@@ -76,6 +76,7 @@ struct asking {
 	struct known *known; /* reference */
 	struct question *question;
 	size_t next_sni; /* of the decision's candidates */
+	bool tried_fresh; /* in place of a session that was resumed */
 	struct verdict verdict;
 };
 
@@ -149,6 +150,7 @@ struct session {
 	uint32_t messages;
 	uint32_t recipients;
 	uint32_t refused;
+	uint32_t would_refuse;
 	const char *end; /* static: why it ended */
 	char end_text[SERVER_TEXT_MAX];
 	struct reap_link reap;
@@ -194,9 +196,15 @@ void session_begin(struct session *);
  * reload; true: wait for it.
  */
 bool session_refresh_rule(struct session *);
+/* How D is dialled; its address need not be set. */
+struct session_dialling {
+	struct tls_target target;
+	bool is_clear;
+	bool allows_clear;
+};
 /* Dials D into *leg; -1 with errno set. */
-int session_dial(struct session *, struct server_leg **leg, const char *sni,
-    bool is_clear, bool allows_clear);
+int session_dial(
+    struct session *, struct server_leg **leg, const struct session_dialling *);
 /* Sends a line upstream; on failure the session has ended and -1 returns. */
 int session_send(struct session *, enum reply_for, uint32_t id,
     uint32_t timeout_s, const char *line, size_t len);
@@ -226,6 +234,12 @@ void
 session_on_other(struct session *, enum server_event, const struct reply *);
 void session_on_replay(struct session *, const struct reply *);
 void session_asking_clear(struct session *);
+/*
+ * Judges a far end by a server block's decision.  What it says is said with
+ * 421, which is no bounce whatever on_refusal is.
+ */
+void session_judge_server(struct session *, struct verdict *,
+    const struct decision *, const struct far_end *);
 /* Proves a server block's far end, right after the handshake. */
 bool session_prove_rule(struct session *);
 

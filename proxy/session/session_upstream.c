@@ -19,6 +19,7 @@
 #include "proxy/policy/dns_name.h"
 #include "proxy/session/hints.h"
 #include "proxy/session/policy_client.h"
+#include "proxy/session/policy_tag.h"
 #include "proxy/session/session_state.h"
 #include "proxy/session/settings.h"
 #include "proxy/tls/conn.h"
@@ -54,8 +55,9 @@ on_server_gone(struct session *session)
 static bool
 may_be_clear(const struct session *session)
 {
-	if (session->rule != NULL)
-		return session->rule->decision.level == LEVEL_NONE;
+	if (session->rule != NULL && session_config(session)->enforce)
+		return session->rule->decision.level == LEVEL_NONE ||
+		       session->rule->decision.is_observed;
 	return settings_allows_clear(session->settings, clock_wall());
 }
 
@@ -68,8 +70,8 @@ static bool
 try_another_way_up(struct session *session)
 {
 	const struct server_fault *fault = server_leg_fault(session->server);
+	struct session_dialling dialling = {.allows_clear = false};
 	struct server_leg *leg = NULL;
-	bool allows_clear = may_be_clear(session);
 
 	if (session->is_up || !fault->is_handshake ||
 	    session->state != SESSION_HELLO)
@@ -78,27 +80,24 @@ try_another_way_up(struct session *session)
 		session->tls_fault = *fault;
 		session->has_tls_fault = true;
 	}
+	dialling.allows_clear = may_be_clear(session);
 	if (!session->tried_bare && session->rule == NULL &&
 	    server_leg_sni(session->server)[0] != '\0') {
 		/* A hint that was no help. */
 		session->tried_bare = true;
 		hints_drop(session->context->hints, &session->server_address);
-		if (session_dial(session, &leg, NULL, false, allows_clear) ==
-		    -1)
-			return false;
 	} else if (!session->tried_greeting_name &&
 		   session->greeting_name[0] != '\0' &&
 		   strcmp(session->greeting_name,
 		       server_leg_sni(session->server)) != 0) {
 		session->tried_greeting_name = true;
-		if (session_dial(session, &leg, session->greeting_name, false,
-			allows_clear) == -1)
-			return false;
-	} else if (!session->tried_clear && allows_clear) {
+		dialling.target.sni = session->greeting_name;
+	} else if (!session->tried_clear && dialling.allows_clear) {
 		session->tried_clear = true;
-		if (session_dial(session, &leg, NULL, true, true) == -1)
-			return false;
+		dialling.is_clear = true;
 	} else
+		return false;
+	if (session_dial(session, &leg, &dialling) == -1)
 		return false;
 	server_leg_retire(session->server, true);
 	session->server = leg;
@@ -106,8 +105,8 @@ try_another_way_up(struct session *session)
 }
 
 int
-session_dial(struct session *session, struct server_leg **legp, const char *sni,
-    bool is_clear, bool allows_clear)
+session_dial(struct session *session, struct server_leg **legp,
+    const struct session_dialling *dialling)
 {
 	const struct config *config = session_config(session);
 	struct server_leg_options options = {
@@ -116,12 +115,11 @@ session_dial(struct session *session, struct server_leg **legp, const char *sni,
 	    .reaper = session->context->reaper,
 	    .endpoints = session->context->endpoints,
 	    .depth = session->depth,
-	    .address = session->server_address,
-	    .sni = sni,
+	    .target = dialling->target,
 	    .hello = session->hello,
 	    .use_helo = session->is_helo,
-	    .is_clear = is_clear,
-	    .allows_clear = allows_clear,
+	    .is_clear = dialling->is_clear,
+	    .allows_clear = dialling->allows_clear,
 	    .timeouts = &config->timeouts,
 	    .handler = on_server,
 	    .arg = session,
@@ -132,6 +130,7 @@ session_dial(struct session *session, struct server_leg **legp, const char *sni,
 	int fd;
 
 	*legp = NULL;
+	options.target.address = session->server_address;
 	fd = origin_dial_socket(&session->server_address,
 	    keeps_source ? &session->client_address : NULL,
 	    session->context->mark);
@@ -363,17 +362,23 @@ on_server(void *arg, struct server_leg *leg, enum server_event event,
 static void
 dial_first(struct session *session)
 {
-	const char *sni;
+	const struct decision *rule = session->rule != NULL
+	                                  ? &session->rule->decision
+	                                  : NULL;
+	struct session_dialling dialling = {
+	    .target.address = session->server_address,
+	    .allows_clear = may_be_clear(session),
+	};
 	char peer[ADDRESS_TEXT_MAX];
 
-	sni = session->rule != NULL && session->rule->decision.sni_count > 0
-	          ? session->rule->decision.names[0]
-	          : hints_get(
-			session->context->hints, &session->server_address);
-	session->tried_bare = sni == NULL;
+	hints_get(session->context->hints, &dialling.target);
+	if (rule != NULL)
+		policy_tag(rule, dialling.target.policy);
+	if (rule != NULL && rule->sni_count > 0)
+		dialling.target.sni = rule->names[0];
+	session->tried_bare = dialling.target.sni == NULL;
 	session_goto(session, SESSION_GREETING);
-	if (session_dial(session, &session->server, sni, false,
-		may_be_clear(session)) == -1)
+	if (session_dial(session, &session->server, &dialling) == -1)
 		session_end(session, "cannot dial", 421, "4.4.1",
 		    "%s: no connection: %s", session_peer(session, peer),
 		    strerror(errno));
@@ -384,7 +389,6 @@ take_rule(struct session *session, struct known *known)
 {
 	struct verdict verdict;
 	struct far_end far = {.address = session->server_address};
-	char peer[ADDRESS_TEXT_MAX];
 
 	switch (known->decision.kind) {
 	case DECISION_NO_RULE:
@@ -396,9 +400,12 @@ take_rule(struct session *session, struct known *known)
 		return;
 	case DECISION_TEMPORARY:
 	case DECISION_REFUSE:
-		verdict_judge(&verdict, &known->decision,
-		    session_peer(session, peer), &far, NULL, CONFIG_DEFER, NULL,
-		    clock_wall());
+		session_judge_server(session, &verdict, &known->decision, &far);
+		if (verdict.passes) {
+			/* Observed: each recipient's verdict tells it. */
+			dial_first(session);
+			return;
+		}
 		session_end(session, "no decision", 421, verdict.status, "%s",
 		    verdict.text);
 		return;
@@ -435,8 +442,9 @@ renew_rule(struct session *session, struct known *known)
 		return;
 	case DECISION_TEMPORARY:
 	case DECISION_REFUSE:
-		session_end(session, "no decision", 421, "4.4.3", "%s",
-		    known->decision.text);
+		if (session_config(session)->enforce)
+			session_end(session, "no decision", 421, "4.4.3", "%s",
+			    known->decision.text);
 		return;
 	}
 }

@@ -81,9 +81,12 @@ settings_allows_clear(const struct settings *settings, int64_t now)
 	const struct rule *rule;
 	size_t i;
 
+	if (!settings->config->enforce)
+		return true;
 	for (i = 0; i < settings->config->domain_count; i++) {
 		rule = &settings->config->domains[i];
-		if (rule->level == LEVEL_NONE &&
+		if ((rule->level == LEVEL_NONE ||
+			rule->level == LEVEL_OBSERVE) &&
 		    (rule->until == 0 || rule->until > now))
 			return true;
 	}

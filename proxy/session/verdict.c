@@ -34,15 +34,27 @@ name_far_end(char *out, size_t size, const struct decision *decision,
 	    address_ip_text(&far->address, ip));
 }
 
+/* What is judged, by what, on which terms. */
+struct judging {
+	struct verdict *verdict;
+	const struct decision *decision;
+	const char *what;
+	const struct far_end *far;
+	const struct store *trust;
+	const struct verdict_terms *terms;
+	struct verdict_cache *cache;
+	int64_t now;
+};
+
 /*
  * 4xx unless the operator wants refusals to bounce, and even then where
  * waiting may mend it.
  */
 static void
-refuse(struct verdict *verdict, enum config_on_refusal on_refusal,
-    bool may_mend, const char *detail)
+refuse(const struct judging *judging, bool may_mend, const char *detail)
 {
-	bool bounces = on_refusal == CONFIG_BOUNCE && !may_mend;
+	struct verdict *verdict = judging->verdict;
+	bool bounces = judging->terms->on_refusal == CONFIG_BOUNCE && !may_mend;
 
 	verdict->passes = false;
 	verdict->code = bounces ? 550 : 451;
@@ -61,13 +73,12 @@ say(struct verdict *verdict, const char *fmt, ...)
 }
 
 static void
-judge_without_tls(struct verdict *verdict, const struct decision *decision,
-    const char *what, const struct far_end *far,
-    enum config_on_refusal on_refusal)
+judge_without_tls(const struct judging *judging)
 {
-	char peer[DECISION_NAME_MAX + ADDRESS_TEXT_MAX];
+	const struct decision *decision = judging->decision;
+	const struct far_end *far = judging->far;
+	struct verdict *verdict = judging->verdict;
 
-	name_far_end(peer, sizeof(peer), decision, far);
 	if (decision->level == LEVEL_NONE) {
 		verdict->passes = verdict->is_exception = true;
 		say(verdict, "clear text allowed by the operator's rule");
@@ -76,12 +87,12 @@ judge_without_tls(struct verdict *verdict, const struct decision *decision,
 	verdict->word = far->fault_word;
 	/* A handshake that failed may do better with the right SNI. */
 	verdict->is_identity = far->fault_word != RESULT_STARTTLS_NOT_SUPPORTED;
-	refuse(verdict, on_refusal, false,
+	refuse(judging, false,
 	    far->fault_word == RESULT_STARTTLS_NOT_SUPPORTED ? "7.4"
 	    : far->fault_is_weak                             ? "7.6"
 							     : "7.5");
-	say(verdict, "%s: %s must be reached over TLS: %s: %s", what, peer,
-	    result_word_text(verdict->word), far->fault_text);
+	say(verdict, "%s: %s must be reached over TLS: %s: %s", judging->what,
+	    verdict->peer, result_word_text(verdict->word), far->fault_text);
 }
 
 /*
@@ -96,93 +107,199 @@ names_someone(const struct decision *decision)
 		   (decision->pin_count > 0 || decision->trust[0] != '\0'));
 }
 
-static void
-judge_certificate(struct verdict *verdict, const struct decision *decision,
-    const char *what, const struct far_end *far, const struct store *trust,
-    enum config_on_refusal on_refusal, struct verdict_cache *cache, int64_t now)
+/* Verifies once; a refusal is told unless an earlier one was. */
+static bool
+is_proved(const struct judging *judging, const struct verify_request *request,
+    enum evidence evidence)
 {
-	const char *names[DECISION_NAMES_MAX];
-	char peer[DECISION_NAME_MAX + ADDRESS_TEXT_MAX];
+	struct verdict *verdict = judging->verdict;
+	struct verify_report report;
+
+	if (judging->cache != NULL)
+		verdict_cache_verify(
+		    judging->cache, judging->far->chain, request, &report);
+	else
+		verify_chain(judging->far->chain, request, &report);
+	if (report.result == VERIFY_PROVED) {
+		verdict->passes = true;
+		verdict->is_identity = false;
+		verdict->evidence = evidence;
+		verdict->word = RESULT_NONE;
+		strlcpy(verdict->name, report.matched, sizeof(verdict->name));
+		say(verdict, "proved by %s: %s", evidence_text(evidence),
+		    report.text);
+		return true;
+	}
+	if (verdict->word != RESULT_NONE)
+		return false;
+	verdict->evidence = evidence;
+	verdict->word = words[report.result];
+	verdict->is_identity = true;
+	refuse(judging, false, "7.5");
+	say(verdict, "%s: %s not proved by %s: %s: %s", judging->what,
+	    verdict->peer, evidence_text(evidence),
+	    result_word_text(verdict->word), report.text);
+	return false;
+}
+
+/* A host with TLSA records: they, and nothing else, prove it. */
+static bool
+is_proved_by_tlsa(const struct judging *judging, size_t name)
+{
+	const struct decision *decision = judging->decision;
+	const char *names[1 + DECISION_ALSO_MAX];
+	struct tlsa records[DECISION_TLSA_MAX];
 	struct verify_request request = {
-	    .trust = decision->is_pin_only ? NULL : trust,
 	    .names = names,
-	    .name_count = decision->name_count,
+	    .name_count = 1 + decision->also_count,
+	    .tlsa = records,
+	    .tlsa_count = decision_get_tlsa(decision, name, records),
+	    .at = judging->now,
+	};
+	size_t i;
+
+	names[0] = decision->names[name];
+	for (i = 0; i < decision->also_count; i++)
+		names[1 + i] = decision->also[i];
+	if (!is_proved(judging, &request, EVIDENCE_DANE))
+		return false;
+	/* What the next connection asks for by SNI. */
+	strlcpy(judging->verdict->name, decision->names[name],
+	    sizeof(judging->verdict->name));
+	return true;
+}
+
+/* The names without TLSA records, the address, the pins: all but DANE. */
+static bool
+is_proved_by_names(const struct judging *judging)
+{
+	const struct decision *decision = judging->decision;
+	const char *names[DECISION_NAMES_MAX];
+	struct verify_request request = {
+	    .trust = decision->is_pin_only ? NULL : judging->trust,
+	    .names = names,
 	    .ip = decision->has_address ? decision->address.ip : NULL,
 	    .ip_len = decision->has_address ? address_ip_len(&decision->address)
 	                                    : 0,
 	    .pins = decision->pins,
 	    .pin_count = decision->pin_count,
-	    .at = now,
+	    .at = judging->now,
 	};
-	struct verify_report report;
 	size_t i;
 
 	for (i = 0; i < decision->name_count; i++)
-		names[i] = decision->names[i];
-	if (cache != NULL)
-		verdict_cache_verify(cache, far->chain, &request, &report);
-	else
-		verify_chain(far->chain, &request, &report);
-	if (report.result == VERIFY_PROVED) {
-		verdict->passes = true;
-		strlcpy(verdict->name, report.matched, sizeof(verdict->name));
-		say(verdict, "proved by %s: %s",
-		    evidence_text(decision->evidence), report.text);
+		if (decision->by_tlsa[i].count == 0)
+			names[request.name_count++] = decision->names[i];
+	/* Where all names have TLSA records there is nobody left to name. */
+	if (request.name_count == 0 && decision->name_count > 0)
+		return false;
+	return is_proved(judging, &request, decision->evidence);
+}
+
+static void
+judge_certificate(const struct judging *judging)
+{
+	const struct decision *decision = judging->decision;
+	size_t i;
+
+	for (i = 0; i < decision->name_count; i++)
+		if (decision->by_tlsa[i].count > 0 &&
+		    is_proved_by_tlsa(judging, i))
+			return;
+	(void)is_proved_by_names(judging);
+}
+
+/* A decision that is none for this session, or no longer. */
+static void
+judge_outdated(const struct judging *judging)
+{
+	refuse(judging, true, "3.5");
+	say(judging->verdict, "%s: the rules have just changed; try again",
+	    judging->what);
+}
+
+static bool
+is_over(const struct judging *judging)
+{
+	const struct decision *decision = judging->decision;
+
+	return decision->until != 0 && judging->now >= decision->until;
+}
+
+static void
+judge_level(const struct judging *judging)
+{
+	const struct decision *decision = judging->decision;
+	struct verdict *verdict = judging->verdict;
+
+	if (is_over(judging)) {
+		judge_outdated(judging);
+	} else if (judging->far->chain == NULL) {
+		judge_without_tls(judging);
+	} else if (decision->level != LEVEL_VERIFY) {
+		verdict->passes = verdict->is_exception = true;
+		say(verdict, "TLS to anyone allowed by the operator's rule");
+	} else if (!names_someone(decision) ||
+		   (judging->trust == NULL && !decision->is_pin_only)) {
+		judge_outdated(judging);
+	} else {
+		judge_certificate(judging);
+	}
+}
+
+static void
+judge(const struct judging *judging)
+{
+	const struct decision *decision = judging->decision;
+	const char *word = result_word_text(decision->word);
+	bool has_word = decision->word != RESULT_NONE;
+
+	switch (decision->kind) {
+	case DECISION_TEMPORARY:
+	case DECISION_REFUSE:
+		judging->verdict->word = decision->word;
+		refuse(judging,
+		    decision->kind == DECISION_TEMPORARY ||
+			!decision->is_permanent,
+		    decision->status);
+		say(judging->verdict, "%s: %s%s%s", judging->what,
+		    has_word ? word : "", has_word ? ": " : "", decision->text);
+		return;
+	case DECISION_NO_RULE:
+		/* The configuration changed between decision and verdict. */
+		judge_outdated(judging);
+		return;
+	case DECISION_LEVEL:
+		judge_level(judging);
 		return;
 	}
-	name_far_end(peer, sizeof(peer), decision, far);
-	verdict->word = words[report.result];
-	verdict->is_identity = true;
-	refuse(verdict, on_refusal, false, "7.5");
-	say(verdict, "%s: %s not proved by %s: %s: %s", what, peer,
-	    evidence_text(decision->evidence), result_word_text(verdict->word),
-	    report.text);
 }
 
 void
 verdict_judge(struct verdict *verdict, const struct decision *decision,
     const char *what, const struct far_end *far, const struct store *trust,
-    enum config_on_refusal on_refusal, struct verdict_cache *cache, int64_t now)
+    const struct verdict_terms *terms, struct verdict_cache *cache, int64_t now)
 {
+	const struct judging judging = {
+	    .verdict = verdict,
+	    .decision = decision,
+	    .what = what != NULL ? what : "any recipient",
+	    .far = far,
+	    .trust = trust,
+	    .terms = terms,
+	    .cache = cache,
+	    .now = now,
+	};
+
 	memset(verdict, 0, sizeof(*verdict));
 	verdict->evidence = decision->evidence;
-	verdict->word = decision->word;
-	if (what == NULL)
-		what = "any recipient";
-	switch (decision->kind) {
-	case DECISION_TEMPORARY:
-	case DECISION_REFUSE:
-		refuse(verdict, on_refusal,
-		    decision->kind == DECISION_TEMPORARY ||
-			!decision->is_permanent,
-		    decision->status);
-		say(verdict, "%s: %s%s%s", what,
-		    decision->word != RESULT_NONE
-			? result_word_text(decision->word)
-			: "",
-		    decision->word != RESULT_NONE ? ": " : "", decision->text);
+	name_far_end(verdict->peer, sizeof(verdict->peer), decision, far);
+	if (decision->kind == DECISION_LEVEL)
+		strlcpy(verdict->note, decision->text, sizeof(verdict->note));
+	judge(&judging);
+	if (verdict->passes ||
+	    (terms->enforces && (!decision->is_observed || is_over(&judging))))
 		return;
-	case DECISION_NO_RULE:
-		break;
-	case DECISION_LEVEL:
-		if (decision->until != 0 && now >= decision->until)
-			break;
-		if (far->chain == NULL)
-			judge_without_tls(
-			    verdict, decision, what, far, on_refusal);
-		else if (decision->level != LEVEL_VERIFY) {
-			verdict->passes = verdict->is_exception = true;
-			say(verdict, "TLS to anyone allowed by the operator's "
-				     "rule");
-		} else if (!names_someone(decision) ||
-			   (trust == NULL && !decision->is_pin_only))
-			break;
-		else
-			judge_certificate(verdict, decision, what, far, trust,
-			    on_refusal, cache, now);
-		return;
-	}
-	/* The configuration changed between decision and verdict. */
-	refuse(verdict, on_refusal, true, "3.5");
-	say(verdict, "%s: the rules have just changed; try again", what);
+	verdict->passes = verdict->is_exception = true;
+	verdict->would_refuse = true;
 }

@@ -31,8 +31,19 @@ struct far_end {
 	const char *fault_text; /* NULL: TLS is up */
 };
 
+/* What the operator wants done with what is not proved. */
+struct verdict_terms {
+	enum config_on_refusal on_refusal;
+	bool enforces; /* else it passes, and is told */
+};
+
 struct verdict {
 	bool passes;
+	/*
+	 * Passes by observation: word, code, status and text are those of the
+	 * refusal that it would have been.
+	 */
+	bool would_refuse;
 	/* Passes by an exception, not because anything was proved. */
 	bool is_exception;
 	/*
@@ -45,6 +56,9 @@ struct verdict {
 	int code; /* of a refusal's reply: 451 or 550 */
 	char status[VERDICT_STATUS_MAX];
 	char text[VERDICT_TEXT_MAX]; /* why, either way */
+	char note[DECISION_TEXT_MAX]; /* what else the log is to say */
+	/* "mx1.example.org[192.0.2.9]", or the address alone. */
+	char peer[DECISION_NAME_MAX + ADDRESS_TEXT_MAX + 2];
 	char name[DECISION_NAME_MAX]; /* that was proved */
 };
 
@@ -54,7 +68,7 @@ struct verdict {
  * NULL where the session does not have it (a refusal).  cache may be NULL.
  */
 void verdict_judge(struct verdict *, const struct decision *, const char *what,
-    const struct far_end *, const struct store *trust, enum config_on_refusal,
-    struct verdict_cache *, int64_t now);
+    const struct far_end *, const struct store *trust,
+    const struct verdict_terms *, struct verdict_cache *, int64_t now);
 
 #endif

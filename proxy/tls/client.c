@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Knows the TLS parameters that postern offers a server, and keeps sessions
- * for resumption by server address, port and SNI.  A session is used once
- * (RFC 8446 C.4), so that an observer cannot link connections by it.
+ * for resumption by server address, port, SNI and policy.  A session is used
+ * once (RFC 8446 C.4), so that an observer cannot link connections by it.
  */
 
 #include "proxy/tls/client.h"
@@ -49,7 +49,7 @@ static const uint16_t signature_algorithms[] = {
 struct saved {
 	RB_ENTRY(saved) node;
 	TAILQ_ENTRY(saved) age;
-	struct address server;
+	struct tls_target target;
 	char *sni; /* owned; "" for none */
 	SSL_SESSION *session; /* owned */
 };
@@ -66,7 +66,7 @@ struct tls_client {
 /* Rides on the SSL: where a new session of it belongs. */
 struct destination {
 	struct tls_client *client; /* borrowed; outlives its connections */
-	struct address server;
+	struct tls_target target;
 	char sni[];
 };
 
@@ -75,9 +75,14 @@ static int destination_index = -1;
 static int
 saved_compare(struct saved *a, struct saved *b)
 {
-	int order = address_compare(&a->server, &b->server);
+	int order;
 
-	return order != 0 ? order : strcmp(a->sni, b->sni);
+	if ((order = address_compare(&a->target.address, &b->target.address)) !=
+		0 ||
+	    (order = memcmp(
+		 a->target.policy, b->target.policy, TLS_POLICY_LEN)) != 0)
+		return order;
+	return strcmp(a->sni, b->sni);
 }
 
 RB_PROTOTYPE(saved_tree, saved, node, saved_compare)
@@ -95,9 +100,10 @@ saved_drop(struct tls_client *client, struct saved *saved)
 }
 
 static struct saved *
-saved_find(struct tls_client *client, const struct address *server, char *sni)
+saved_find(
+    struct tls_client *client, const struct tls_target *target, char *sni)
 {
-	struct saved key = {.server = *server, .sni = sni};
+	struct saved key = {.target = *target, .sni = sni};
 
 	return RB_FIND(saved_tree, &client->tree, &key);
 }
@@ -113,7 +119,7 @@ on_new_session(SSL *ssl, SSL_SESSION *session)
 	if (to == NULL)
 		return 0;
 	client = to->client;
-	if ((saved = saved_find(client, &to->server, to->sni)) != NULL)
+	if ((saved = saved_find(client, &to->target, to->sni)) != NULL)
 		saved_drop(client, saved);
 	if (client->count >= TLS_SESSIONS_MAX)
 		saved_drop(client, TAILQ_FIRST(&client->ages));
@@ -123,7 +129,7 @@ on_new_session(SSL *ssl, SSL_SESSION *session)
 		free(saved);
 		return 0;
 	}
-	saved->server = to->server;
+	saved->target = to->target;
 	saved->session = session;
 	RB_INSERT(saved_tree, &client->tree, saved);
 	TAILQ_INSERT_TAIL(&client->ages, saved, age);
@@ -218,12 +224,40 @@ tls_client_free(struct tls_client *client)
 	free(client);
 }
 
-struct ssl_st *
-tls_client_start(
-    struct tls_client *client, const struct address *server, const char *sni)
+void
+tls_client_drop(struct tls_client *client, const struct tls_target *target)
 {
-	struct destination *to = NULL;
+	char none[] = "", *sni = none, *copy = NULL;
 	struct saved *saved;
+
+	if (target->sni != NULL && (sni = copy = strdup(target->sni)) == NULL) {
+		/* What cannot be looked for goes with all the others. */
+		tls_client_forget(client);
+		return;
+	}
+	if ((saved = saved_find(client, target, sni)) != NULL)
+		saved_drop(client, saved);
+	free(copy);
+}
+
+/* Offers the session that is kept for where the connection goes. */
+static void
+resume(struct tls_client *client, SSL *ssl, struct destination *to)
+{
+	struct saved *saved = saved_find(client, &to->target, to->sni);
+
+	if (saved == NULL)
+		return;
+	if (!to->target.is_fresh)
+		SSL_set_session(ssl, saved->session);
+	saved_drop(client, saved);
+}
+
+struct ssl_st *
+tls_client_start(struct tls_client *client, const struct tls_target *target)
+{
+	const char *sni = target->sni;
+	struct destination *to = NULL;
 	SSL *ssl;
 	size_t len;
 
@@ -232,7 +266,8 @@ tls_client_start(
 	    (to = calloc(1, sizeof(*to) + len + 1)) == NULL)
 		goto fail;
 	to->client = client;
-	to->server = *server;
+	to->target = *target;
+	to->target.sni = NULL; /* the copy behind it counts */
 	memcpy(to->sni, sni != NULL ? sni : "", len);
 	if (SSL_set_ex_data(ssl, destination_index, to) != 1) {
 		free(to);
@@ -244,10 +279,7 @@ tls_client_start(
 	SSL_set_connect_state(ssl);
 	/* The handshake's own state is not needed once TLS is up. */
 	SSL_set_shed_handshake_config(ssl, 1);
-	if ((saved = saved_find(client, server, to->sni)) != NULL) {
-		SSL_set_session(ssl, saved->session);
-		saved_drop(client, saved);
-	}
+	resume(client, ssl, to);
 	return ssl;
 fail:
 	ERR_clear_error();

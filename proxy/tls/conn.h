@@ -17,6 +17,7 @@ struct chain;
 struct conn;
 struct event_base;
 struct tls_client;
+struct tls_target;
 
 #define CONN_INPUT_MAX     131072 /* bytes read and not yet consumed */
 #define CONN_OUTPUT_MAX    131072 /* bytes waiting to be written */
@@ -53,11 +54,11 @@ void conn_connect(struct conn *, const struct address *);
  * conn_start_tls begins a client handshake on a connection that was plain
  * until now; CONN_TLS_UP or CONN_FAILED follows.  Refuses with EPROTO while
  * unread plaintext is buffered, so nothing sent before TLS can be read as if
- * it came after.  sni is copied; NULL sends none.  Returns 0, or -1 with
- * errno set and the connection unchanged.
+ * it came after.  The target is copied.  Returns 0, or -1 with errno set and
+ * the connection unchanged.
  */
-int conn_start_tls(struct conn *, struct tls_client *,
-    const struct address *server, const char *sni);
+int
+conn_start_tls(struct conn *, struct tls_client *, const struct tls_target *);
 /* Our own end, once conn_connect was called.  0, or -1 with errno set. */
 int conn_local_address(const struct conn *, struct address *);
 

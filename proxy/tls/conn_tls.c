@@ -28,7 +28,7 @@ fail_tls(struct conn *conn, const char *fallback)
 
 int
 conn_start_tls(struct conn *conn, struct tls_client *client,
-    const struct address *server, const char *sni)
+    const struct tls_target *target)
 {
 	char *copy = NULL;
 	BIO *bio;
@@ -39,9 +39,9 @@ conn_start_tls(struct conn *conn, struct tls_client *client,
 		errno = EPROTO;
 		return -1;
 	}
-	if (sni != NULL && (copy = strdup(sni)) == NULL)
+	if (target->sni != NULL && (copy = strdup(target->sni)) == NULL)
 		return -1;
-	if ((ssl = tls_client_start(client, server, sni)) == NULL) {
+	if ((ssl = tls_client_start(client, target)) == NULL) {
 		free(copy);
 		return -1;
 	}

@@ -31,7 +31,8 @@ from lab.netns import Lines
 CONFIG, RELAY, READY, DRAIN, DRAINED = 1, 4, 5, 8, 9  # process_message.h
 SERVER, DOMAIN, LITERAL, ANSWER = range(100, 104)     # decision.h
 KINDS = ("level", "no rule", "temporary", "refuse")
-EVIDENCES = ("none", "operator", "mx", "mx+dnssec", "address")
+EVIDENCES = ("none", "operator", "mx", "mx+dnssec", "address", "dane",
+             "mta-sts")
 LEVELS = ("verify", "encrypt", "none")
 DNSSEC_INVALID = 6
 HEADER = struct.Struct("!HHI")
@@ -86,8 +87,16 @@ def _decision(data):
         kind=KINDS[fields.number()], evidence=EVIDENCES[fields.number()],
         level=LEVELS[fields.number()], is_server=fields.number(),
         allows_auth=fields.number(), is_permanent=fields.number(),
-        word=fields.number())
-    made.names = [fields.text() for _ in range(fields.number())]
+        is_observed=fields.number(), word=fields.number())
+    made.names, made.tlsa = [], {}
+    for _ in range(fields.number()):
+        name = fields.text()
+        made.names.append(name)
+        records = [(fields.number(), fields.number(), fields.number(),
+                    fields.bytes()) for _ in range(fields.number())]
+        if records:
+            made.tlsa[name] = records
+    made.also = [fields.text() for _ in range(fields.number())]
     made.address = fields.address() if fields.number() else None
     made.pins = [fields.bytes() for _ in range(fields.number())]
     made.is_pin_only = fields.number()
@@ -243,7 +252,8 @@ def test_mx_host_that_d_is(lab, relay, signed, evidence, destination):
                                                       evidence)
     assert said.names == said.sni == [f"mx2.{domain}"]
     assert not said.is_server and said.trust == "" and said.address is None
-    assert 30 < said.ttl <= 60
+    # A host without TLSA records is one as long as that is denied for.
+    assert (5 if signed else 31) <= said.ttl <= 60
 
 
 def test_d_is_no_mx_host(lab, relay):

@@ -38,13 +38,19 @@ address_of(const char *ip, uint16_t port)
 	return address;
 }
 
+/* What the links of a test are made with, but for address and SNI. */
+static struct tls_target common;
+
 static void
 link_start(struct link *link, const struct address *to, const char *sni)
 {
+	struct tls_target target = common;
 	BIO *near, *far;
 
+	target.address = *to;
+	target.sni = sni;
 	link->is_up = false;
-	link->near = tls_client_start(client, to, sni);
+	link->near = tls_client_start(client, &target);
 	link->far = SSL_new(server_ctx);
 	assert_true(link->near != NULL && link->far != NULL);
 	assert_int_equal(BIO_new_bio_pair(&near, 65536, &far, 65536), 1);
@@ -102,6 +108,7 @@ static int
 setup(void **state)
 {
 	(void)state;
+	memset(&common, 0, sizeof(common));
 	server_ctx = tls_server_new(false);
 	client = tls_client_new();
 	return client == NULL;
@@ -182,6 +189,43 @@ test_forget(void **state)
 	assert_true(resumes(&a, "mx.example"));
 }
 
+/* Not for who is to be proved by something else. */
+static void
+test_19_policies_are_kept_apart(void **state)
+{
+	const struct address a = address_of("192.0.2.1", 25);
+
+	(void)state;
+	assert_false(resumes(&a, "mx.example"));
+	common.policy[TLS_POLICY_LEN - 1] = 1;
+	assert_false(resumes(&a, "mx.example"));
+	assert_true(resumes(&a, "mx.example"));
+	common.policy[TLS_POLICY_LEN - 1] = 0;
+	assert_true(resumes(&a, "mx.example"));
+}
+
+static void
+test_fresh(void **state)
+{
+	const struct address a = address_of("192.0.2.1", 25);
+	struct tls_target target = {.address = a, .sni = "mx.example"};
+
+	(void)state;
+	assert_false(resumes(&a, "mx.example"));
+	common.is_fresh = true;
+	assert_false(resumes(&a, "mx.example"));
+	common.is_fresh = false;
+	assert_true(resumes(&a, "mx.example"));
+	/* What is dropped is gone, and nothing else. */
+	assert_false(resumes(&a, NULL));
+	tls_client_drop(client, &target);
+	assert_false(resumes(&a, "mx.example"));
+	assert_true(resumes(&a, NULL));
+	target.sni = NULL;
+	tls_client_drop(client, &target);
+	assert_false(resumes(&a, NULL));
+}
+
 /* The oldest makes room. */
 static void
 test_sessions_are_bounded(void **state)
@@ -223,14 +267,16 @@ test_name(void **state)
 static void
 test_name_that_is_none(void **state)
 {
-	const struct address a = address_of("192.0.2.1", 25);
+	struct tls_target target = {.address = address_of("192.0.2.1", 25)};
 	char name[300];
 
 	(void)state;
 	memset(name, 'x', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
-	assert_null(tls_client_start(client, &a, name));
-	assert_null(tls_client_start(client, &a, ""));
+	target.sni = name;
+	assert_null(tls_client_start(client, &target));
+	target.sni = "";
+	assert_null(tls_client_start(client, &target));
 }
 
 static int
@@ -332,6 +378,10 @@ main(void)
 	    TEST(test_session_is_used_once),
 	    TEST(test_forget),
 	    TEST(test_sessions_are_bounded),
+	    TEST(test_19_policies_are_kept_apart),
+	    TEST(test_fresh),
+	    TEST(test_19_policies_are_kept_apart),
+	    TEST(test_fresh),
 	    TEST(test_name),
 	    TEST(test_name_that_is_none),
 	    TEST(test_offers_no_other_protocol),

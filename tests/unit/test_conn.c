@@ -43,7 +43,10 @@ teardown(void **state)
 static int
 start_tls(void)
 {
-	return conn_start_tls(peer.conn, tls, &somewhere, "mx.example");
+	const struct tls_target target = {
+	    .address = somewhere, .sni = "mx.example"};
+
+	return conn_start_tls(peer.conn, tls, &target);
 }
 
 /* Refused, with nothing said to the server and nothing lost of it. */

@@ -14,10 +14,13 @@
 #include <cmocka.h>
 
 #include "proxy/policy/blocks.h"
+#include "proxy/policy/mta_sts.h"
 
 #define NOW 1000000
 
 static struct decision decision;
+/* The domain has no MTA-STS policy. */
+static const struct mta_sts_facts no_sts = {.ttl = DECIDE_TTL_MAX};
 
 static struct address
 address(const char *text)
@@ -75,7 +78,8 @@ ask_domain(
 		config.domain_count = 1;
 	}
 	blocks = blocks_of(&config);
-	ret = decide_domain(blocks, "example.org", facts, NOW, &decision);
+	ret = decide_domain(
+	    blocks, "example.org", facts, &no_sts, NOW, &decision);
 	blocks_free(blocks);
 	return ret;
 }
@@ -90,6 +94,7 @@ add_host(struct mx_facts *facts, const char *name, bool has_destination)
 
 	strlcpy(host->name, name, sizeof(host->name));
 	host->has_destination = has_destination;
+	host->tlsa = MX_TLSA_NONE;
 }
 
 static struct mx_facts
@@ -462,7 +467,8 @@ test_mx_unknown(void **state)
 
 	(void)state;
 	facts.status = DNS_BOGUS;
-	facts.why = "no signatures\r\nfrom 192.0.2.1";
+	strlcpy(
+	    facts.why, "no signatures\r\nfrom 192.0.2.1", sizeof(facts.why));
 	assert_int_equal(ask_domain(NULL, false, &facts), DECIDE_DONE);
 	assert_int_equal(decision.kind, DECISION_TEMPORARY);
 	assert_string_equal(decision.status, "7.5");
@@ -472,7 +478,7 @@ test_mx_unknown(void **state)
 	assert_int_equal(decision.ttl, DECIDE_TTL_MIN);
 
 	facts.status = DNS_FAILED;
-	facts.why = "timed out";
+	strlcpy(facts.why, "timed out", sizeof(facts.why));
 	assert_int_equal(ask_domain(NULL, false, &facts), DECIDE_DONE);
 	assert_int_equal(decision.kind, DECISION_TEMPORARY);
 	assert_string_equal(decision.status, "4.3");
@@ -492,8 +498,8 @@ test_bad_domain(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(domains) / sizeof(domains[0]); i++) {
-		assert_int_equal(
-		    decide_domain(blocks, domains[i], NULL, NOW, &decision),
+		assert_int_equal(decide_domain(blocks, domains[i], NULL, NULL,
+				     NOW, &decision),
 		    DECIDE_DONE);
 		assert_refused(true, "1.2");
 	}

@@ -42,10 +42,23 @@ address_of(const char *ip, uint16_t port)
 	return address;
 }
 
+static const uint8_t policy[TLS_POLICY_LEN] = {7};
+
+static const char *
+hint_of(const struct address *address)
+{
+	struct tls_target target = {.address = *address, .sni = "old"};
+
+	hints_get(hints, &target);
+	/* The policy comes with the name, or not at all. */
+	assert_int_equal(target.policy[0], target.sni != NULL ? 7 : 0);
+	return target.sni;
+}
+
 static void
 assert_hint(const struct address *address, const char *name)
 {
-	const char *hint = hints_get(hints, address);
+	const char *hint = hint_of(address);
 
 	if (name == NULL)
 		assert_null(hint);
@@ -63,11 +76,11 @@ test_put_and_drop(void **state)
 
 	(void)state;
 	assert_hint(&a, NULL);
-	hints_put(hints, &a, "mx.a.example");
-	hints_put(hints, &b, "mx.b.example");
+	hints_put(hints, &a, "mx.a.example", policy);
+	hints_put(hints, &b, "mx.b.example", policy);
 	assert_hint(&a, "mx.a.example");
 	assert_hint(&b, "mx.b.example");
-	hints_put(hints, &a, "mx2.a.example");
+	hints_put(hints, &a, "mx2.a.example", policy);
 	assert_hint(&a, "mx2.a.example");
 	hints_drop(hints, &a);
 	assert_hint(&a, NULL);
@@ -82,7 +95,7 @@ test_ports_count(void **state)
 	struct address b = address_of("192.0.2.1", 587);
 
 	(void)state;
-	hints_put(hints, &a, "mx.a.example");
+	hints_put(hints, &a, "mx.a.example", policy);
 	assert_hint(&b, NULL);
 	hints_drop(hints, &b);
 	assert_hint(&a, "mx.a.example");
@@ -102,12 +115,12 @@ test_collisions(void **state)
 		snprintf(text, sizeof(text), "10.0.%zu.%zu", i / 256, i % 256);
 		snprintf(name, sizeof(name), "mx%zu.example", i);
 		all[i] = address_of(text, 25);
-		hints_put(hints, &all[i], name);
+		hints_put(hints, &all[i], name, policy);
 		assert_hint(&all[i], name);
 	}
 	for (i = 0; i < count; i++) {
 		snprintf(name, sizeof(name), "mx%zu.example", i);
-		if ((hint = hints_get(hints, &all[i])) == NULL)
+		if ((hint = hint_of(&all[i])) == NULL)
 			continue;
 		assert_string_equal(hint, name);
 		left++;
@@ -115,10 +128,10 @@ test_collisions(void **state)
 	assert_in_range(left, 1, HINTS_MAX);
 	/* Nor does dropping one that is gone take the one in its place. */
 	for (i = 0; i < count; i++)
-		if (hints_get(hints, &all[i]) == NULL)
+		if (hint_of(&all[i]) == NULL)
 			hints_drop(hints, &all[i]);
 	for (i = 0; i < count; i++)
-		left -= hints_get(hints, &all[i]) != NULL;
+		left -= hint_of(&all[i]) != NULL;
 	assert_int_equal(left, 0);
 }
 
@@ -131,7 +144,7 @@ test_longest_name(void **state)
 	(void)state;
 	memset(name, 'x', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
-	hints_put(hints, &a, name);
+	hints_put(hints, &a, name, policy);
 	assert_hint(&a, name);
 }
 

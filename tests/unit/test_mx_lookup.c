@@ -13,52 +13,17 @@
 
 #include "proxy/policy/decide.h"
 #include "proxy/policy/dns.h"
+#include "tests/unit/fake_dns.h"
 
-#define ASKED_MAX (1 + DECISION_NAMES_MAX)
-
-static struct {
-	char name[DNS_NAME_MAX];
-	enum dns_type type;
-	void (*done)(void *, const struct dns_answer *);
-	void *arg;
-} asked[ASKED_MAX];
-static size_t asked_count;
-static size_t room; /* questions that the DNS still takes */
-
-static struct dns_answer answer;
-static struct mx_facts facts;
-static struct mx_host found_hosts[DECISION_NAMES_MAX];
-static char why[DNS_WHY_MAX];
+static struct mx_facts *facts; /* owned */
 static int done_count;
 
-int
-dns_ask(struct dns *dns, const char *name, enum dns_type type,
-    void (*done)(void *, const struct dns_answer *), void *arg)
-{
-	(void)dns;
-	if (room == 0) {
-		errno = EAGAIN;
-		return -1;
-	}
-	room--;
-	assert_true(asked_count < ASKED_MAX);
-	strlcpy(asked[asked_count].name, name, sizeof(asked[0].name));
-	asked[asked_count].type = type;
-	asked[asked_count].done = done;
-	asked[asked_count++].arg = arg;
-	return 0;
-}
-
 static void
-on_done(void *arg, const struct mx_facts *found)
+on_done(void *arg, struct mx_facts *found)
 {
 	assert_ptr_equal(arg, &facts);
-	facts = *found;
-	memcpy(found_hosts, found->hosts,
-	    found->host_count * sizeof(*found_hosts));
-	facts.hosts = found_hosts;
-	if (found->why != NULL)
-		strlcpy(why, found->why, sizeof(why));
+	mx_facts_free(facts);
+	facts = found;
 	done_count++;
 }
 
@@ -70,15 +35,8 @@ start(const char *destination)
 	asked_count = 0;
 	done_count = 0;
 	assert_int_equal(address_from_text(&address, destination), 0);
+	address.port = 25;
 	return mx_lookup_start(NULL, "example.org", &address, on_done, &facts);
-}
-
-static void
-begin(enum dns_status status, uint32_t ttl)
-{
-	memset(&answer, 0, sizeof(answer));
-	answer.status = status;
-	answer.ttl = ttl;
 }
 
 static void
@@ -89,19 +47,27 @@ add_mx(const char *name)
 }
 
 static void
-reply(size_t which)
+reply_address(const char *name, const char *text, uint32_t ttl)
 {
-	asked[which].done(asked[which].arg, &answer);
+	begin(DNS_FOUND, answer.is_secure, ttl);
+	add_address(text);
+	reply(name, strchr(text, ':') == NULL ? DNS_A : DNS_AAAA);
 }
 
 static void
-reply_address(size_t which, const char *text, uint32_t ttl)
+reply_none(const char *name, enum dns_type type)
 {
-	begin(DNS_FOUND, ttl);
-	assert_int_equal(
-	    address_from_text(&answer.records[0].address, text), 0);
-	answer.count = 1;
-	reply(which);
+	begin(DNS_NODATA, answer.is_secure, 900);
+	reply(name, type);
+}
+
+/* The whole of a domain with one MX host, up to its addresses. */
+static void
+reply_one_host(bool is_secure)
+{
+	begin(DNS_FOUND, is_secure, 500);
+	add_mx("mx1.example");
+	reply("example.org", DNS_MX);
 }
 
 static int
@@ -112,36 +78,48 @@ setup(void **state)
 	return 0;
 }
 
+static int
+teardown(void **state)
+{
+	(void)state;
+	mx_facts_free(facts);
+	facts = NULL;
+	return 0;
+}
+
 static void
 test_hosts(void **state)
 {
 	(void)state;
 	assert_int_equal(start("192.0.2.2"), 0);
-	assert_string_equal(asked[0].name, "example.org");
-	assert_int_equal(asked[0].type, DNS_MX);
-	begin(DNS_FOUND, 500);
-	answer.is_secure = true;
+	begin(DNS_FOUND, false, 500);
 	add_mx("mx1.example");
 	add_mx("mx2.example");
 	add_mx("mx1.example"); /* with another preference */
 	add_mx(""); /* no null MX beside others */
-	reply(0);
-	assert_int_equal(asked_count, 3);
-	assert_int_equal(asked[1].type, DNS_A);
-	assert_string_equal(asked[2].name, "mx2.example");
-	reply_address(2, "192.0.2.2", 400);
+	reply("example.org", DNS_MX);
+	assert_int_equal(asked_count, 5);
+	reply_address("mx2.example", "192.0.2.2", 400);
+	reply_address("mx2.example", "2001:db8::2", 1);
+	reply_none("mx1.example", DNS_AAAA);
 	assert_int_equal(done_count, 0);
-	reply_address(1, "192.0.2.1", 600);
+	reply_address("mx1.example", "192.0.2.1", 600);
 	assert_int_equal(done_count, 1);
-	assert_int_equal(facts.status, DNS_FOUND);
-	assert_true(facts.is_secure);
-	assert_false(facts.is_null);
-	assert_false(facts.has_unknown);
-	assert_int_equal(facts.host_count, 2);
-	assert_string_equal(facts.hosts[0].name, "mx1.example");
-	assert_false(facts.hosts[0].has_destination);
-	assert_true(facts.hosts[1].has_destination);
-	assert_int_equal(facts.ttl, 400);
+	assert_int_equal(asked_count, 5); /* no TLSA without DNSSEC */
+	assert_int_equal(facts->status, DNS_FOUND);
+	assert_false(facts->is_secure);
+	assert_false(facts->is_null);
+	assert_false(facts->has_unknown);
+	assert_int_equal(facts->host_count, 2);
+	assert_string_equal(facts->hosts[0].name, "mx1.example");
+	assert_false(facts->hosts[0].has_destination);
+	assert_int_equal(facts->hosts[0].ipv4.count, 1);
+	assert_int_equal(facts->hosts[0].ipv6.status, DNS_NODATA);
+	assert_int_equal(facts->hosts[1].preference, 1);
+	assert_true(facts->hosts[1].has_destination);
+	assert_int_equal(facts->hosts[1].tlsa, MX_TLSA_NOT_ASKED);
+	/* The other family's does not count. */
+	assert_int_equal(facts->ttl, 400);
 }
 
 static void
@@ -149,12 +127,11 @@ test_ipv6(void **state)
 {
 	(void)state;
 	assert_int_equal(start("2001:db8::1"), 0);
-	begin(DNS_FOUND, 500);
-	add_mx("mx1.example");
-	reply(0);
-	assert_int_equal(asked[1].type, DNS_AAAA);
-	reply_address(1, "2001:db8::1", 400);
-	assert_true(facts.hosts[0].has_destination);
+	reply_one_host(false);
+	reply_address("mx1.example", "192.0.2.1", 1);
+	reply_address("mx1.example", "2001:db8::1", 400);
+	assert_true(facts->hosts[0].has_destination);
+	assert_int_equal(facts->ttl, 400);
 }
 
 static void
@@ -162,18 +139,21 @@ test_implicit(void **state)
 {
 	(void)state;
 	assert_int_equal(start("192.0.2.1"), 0);
-	begin(DNS_NODATA, 50);
-	answer.is_secure = true;
-	reply(0);
-	assert_string_equal(asked[1].name, "example.org");
-	reply_address(1, "192.0.2.1", 400);
+	begin(DNS_NODATA, true, 50);
+	reply("example.org", DNS_MX);
+	begin(DNS_FOUND, true, 400);
+	add_address("192.0.2.1");
+	reply("example.org", DNS_A);
+	reply_none("example.org", DNS_AAAA);
+	reply_none("_25._tcp.example.org", DNS_TLSA);
 	assert_int_equal(done_count, 1);
-	assert_int_equal(facts.status, DNS_NODATA);
-	assert_true(facts.is_secure);
-	assert_int_equal(facts.host_count, 1);
-	assert_string_equal(facts.hosts[0].name, "example.org");
-	assert_true(facts.hosts[0].has_destination);
-	assert_int_equal(facts.ttl, 50);
+	assert_int_equal(facts->status, DNS_NODATA);
+	assert_true(facts->is_secure);
+	assert_int_equal(facts->host_count, 1);
+	assert_string_equal(facts->hosts[0].name, "example.org");
+	assert_true(facts->hosts[0].has_destination);
+	assert_int_equal(facts->hosts[0].tlsa, MX_TLSA_NONE);
+	assert_int_equal(facts->ttl, 50);
 }
 
 static void
@@ -181,28 +161,28 @@ test_no_hosts(void **state)
 {
 	(void)state;
 	assert_int_equal(start("192.0.2.1"), 0);
-	begin(DNS_FOUND, 50);
+	begin(DNS_FOUND, false, 50);
 	add_mx("");
-	reply(0);
+	reply("example.org", DNS_MX);
 	assert_int_equal(done_count, 1);
-	assert_true(facts.is_null);
-	assert_int_equal(facts.host_count, 0);
+	assert_true(facts->is_null);
+	assert_int_equal(facts->host_count, 0);
 
 	/* A null MX beside a host of which nothing is known is none. */
 	assert_int_equal(start("192.0.2.1"), 0);
 	answer.bad_count = 1;
-	reply(0);
-	assert_false(facts.is_null);
-	assert_int_equal(facts.host_count, 0);
+	reply("example.org", DNS_MX);
+	assert_false(facts->is_null);
+	assert_int_equal(facts->host_count, 0);
 	/* Nor where there is nothing else: the domain itself is none. */
 	assert_int_equal(start("192.0.2.1"), 0);
-	begin(DNS_FOUND, 60);
+	begin(DNS_FOUND, false, 60);
 	answer.bad_count = 1;
-	reply(0);
+	reply("example.org", DNS_MX);
 	assert_int_equal(done_count, 1);
 	assert_int_equal(asked_count, 1);
-	assert_false(facts.is_null);
-	assert_int_equal(facts.host_count, 0);
+	assert_false(facts->is_null);
+	assert_int_equal(facts->host_count, 0);
 }
 
 static void
@@ -215,14 +195,13 @@ test_failures(void **state)
 	(void)state;
 	for (i = 0; i < 3; i++) {
 		assert_int_equal(start("192.0.2.1"), 0);
-		begin(statuses[i], 0);
-		strlcpy(answer.why, "because", sizeof(answer.why));
-		reply(0);
+		begin(statuses[i], false, 0);
+		reply("example.org", DNS_MX);
 		assert_int_equal(done_count, 1);
 		assert_int_equal(asked_count, 1);
-		assert_int_equal(facts.status, statuses[i]);
-		assert_int_equal(facts.host_count, 0);
-		assert_string_equal(why, "because");
+		assert_int_equal(facts->status, statuses[i]);
+		assert_int_equal(facts->host_count, 0);
+		assert_string_equal(facts->why, "because");
 	}
 }
 
@@ -235,41 +214,49 @@ test_unknown_addresses(void **state)
 	(void)state;
 	for (i = 0; i < 2; i++) {
 		assert_int_equal(start("192.0.2.1"), 0);
-		begin(DNS_FOUND, 500);
-		add_mx("mx1.example");
-		reply(0);
-		begin(statuses[i], 0);
-		reply(1);
+		reply_one_host(false);
+		begin(statuses[i], false, 0);
+		reply("mx1.example", DNS_A);
+		reply_none("mx1.example", DNS_AAAA);
 		assert_int_equal(done_count, 1);
-		assert_true(facts.has_unknown);
-		assert_false(facts.hosts[0].has_destination);
-		assert_int_equal(facts.ttl, 500);
+		assert_true(facts->has_unknown);
+		assert_false(facts->hosts[0].has_destination);
+		assert_int_equal(facts->ttl, 500);
+
+		/* The other family's failure leaves nothing open. */
+		assert_int_equal(start("192.0.2.1"), 0);
+		reply_one_host(false);
+		begin(statuses[i], false, 0);
+		reply("mx1.example", DNS_AAAA);
+		reply_address("mx1.example", "192.0.2.1", 400);
+		assert_false(facts->has_unknown);
+		assert_true(facts->hosts[0].has_destination);
 	}
 }
 
 static void
 test_dns_full(void **state)
 {
+	size_t i;
+
 	(void)state;
 	room = 0;
 	assert_int_equal(start("192.0.2.1"), -1);
 	assert_int_equal(errno, EAGAIN);
 
-	/* For the second host; for both. */
-	for (room = 2; room > 0; room--) {
-		size_t hosts = room - 1;
-
+	/* At each question on the way; what is not known is told as such. */
+	for (i = 1; i < 4; i++) {
+		room = i;
 		assert_int_equal(start("192.0.2.1"), 0);
-		begin(DNS_FOUND, 500);
-		add_mx("mx1.example");
-		add_mx("mx2.example");
-		reply(0);
-		if (hosts > 0)
-			reply_address(1, "192.0.2.1", 400);
+		reply_one_host(true);
+		if (i > 1)
+			reply_address("mx1.example", "192.0.2.1", 400);
+		if (i > 2)
+			reply_none("mx1.example", DNS_AAAA);
 		assert_int_equal(done_count, 1);
-		assert_true(facts.has_unknown);
-		assert_int_equal(facts.hosts[0].has_destination, hosts > 0);
-		room = hosts + 1;
+		assert_int_equal(facts->has_unknown, i == 1);
+		assert_int_equal(facts->hosts[0].has_destination, i > 1);
+		assert_int_equal(facts->hosts[0].tlsa, MX_TLSA_UNKNOWN);
 	}
 }
 
@@ -281,22 +268,94 @@ test_most_hosts(void **state)
 
 	(void)state;
 	assert_int_equal(start("192.0.2.1"), 0);
-	begin(DNS_FOUND, 500);
+	begin(DNS_FOUND, false, 500);
 	for (i = 0; i < DNS_RECORDS_MAX; i++) {
 		snprintf(name, sizeof(name), "mx%zu.example", i);
 		add_mx(name);
 	}
-	reply(0);
-	assert_int_equal(asked_count, 1 + DECISION_NAMES_MAX);
-	for (i = 1; i < asked_count; i++)
-		reply_address(i, "192.0.2.1", 100);
+	reply("example.org", DNS_MX);
+	assert_int_equal(asked_count, 1 + 2 * DECISION_NAMES_MAX);
+	for (i = 0; i < DECISION_NAMES_MAX; i++) {
+		snprintf(name, sizeof(name), "mx%zu.example", i);
+		reply_address(name, "192.0.2.1", 100);
+		reply_none(name, DNS_AAAA);
+	}
 	assert_int_equal(done_count, 1);
-	assert_int_equal(facts.host_count, DECISION_NAMES_MAX);
+	assert_int_equal(facts->host_count, DECISION_NAMES_MAX);
 	assert_string_equal(
-	    facts.hosts[DECISION_NAMES_MAX - 1].name, "mx31.example");
+	    facts->hosts[DECISION_NAMES_MAX - 1].name, "mx31.example");
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, setup)
+/* More addresses than are kept: D is found among all of them. */
+static void
+test_many_addresses(void **state)
+{
+	char text[32];
+	int i;
+
+	(void)state;
+	assert_int_equal(start("192.0.2.40"), 0);
+	reply_one_host(false);
+	reply_none("mx1.example", DNS_AAAA);
+	begin(DNS_FOUND, false, 100);
+	for (i = 1; i <= 40; i++) {
+		snprintf(text, sizeof(text), "192.0.2.%d", i);
+		add_address(text);
+	}
+	reply("mx1.example", DNS_A);
+	assert_int_equal(facts->hosts[0].ipv4.count, MX_ADDRESSES_MAX);
+	assert_true(facts->hosts[0].has_destination);
+}
+
+/* Only of the hosts that D is; where it is none, of all. */
+static void
+test_whose_tlsa(void **state)
+{
+	int is_there;
+
+	(void)state;
+	for (is_there = 0; is_there < 2; is_there++) {
+		assert_int_equal(
+		    start(is_there ? "192.0.2.1" : "192.0.2.99"), 0);
+		begin(DNS_FOUND, true, 500);
+		add_mx("mx1.example");
+		add_mx("mx2.example");
+		lead_to("canonical.example");
+		reply("example.org", DNS_MX);
+		answer.is_secure = true;
+		reply_address("mx1.example", "192.0.2.1", 400);
+		reply_address("mx2.example", "192.0.2.2", 400);
+		reply_none("mx1.example", DNS_AAAA);
+		reply_none("mx2.example", DNS_AAAA);
+		assert_true(is_asked("_25._tcp.mx1.example", DNS_TLSA));
+		assert_int_equal(
+		    is_asked("_25._tcp.mx2.example", DNS_TLSA), !is_there);
+		begin(DNS_NXDOMAIN, true, 30);
+		reply("_25._tcp.mx1.example", DNS_TLSA);
+		if (!is_there)
+			reply("_25._tcp.mx2.example", DNS_TLSA);
+		assert_int_equal(done_count, 1);
+		assert_int_equal(facts->ttl, 30);
+		assert_string_equal(facts->canonical, "canonical.example");
+		assert_int_equal(facts->hosts[0].tlsa, MX_TLSA_NONE);
+		assert_int_equal(facts->hosts[1].tlsa,
+		    is_there ? MX_TLSA_NOT_ASKED : MX_TLSA_NONE);
+	}
+}
+
+/* What unsigned aliases lead to is not the domain's name. */
+static void
+test_unsigned_canonical(void **state)
+{
+	(void)state;
+	assert_int_equal(start("192.0.2.1"), 0);
+	begin(DNS_NXDOMAIN, false, 500);
+	lead_to("canonical.example");
+	reply("example.org", DNS_MX);
+	assert_string_equal(facts->canonical, "");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
@@ -310,6 +369,9 @@ main(void)
 	    TEST(test_unknown_addresses),
 	    TEST(test_dns_full),
 	    TEST(test_most_hosts),
+	    TEST(test_many_addresses),
+	    TEST(test_whose_tlsa),
+	    TEST(test_unsigned_canonical),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

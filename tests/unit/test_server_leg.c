@@ -84,7 +84,8 @@ listen_to(
 	options.tls = tls;
 	options.reaper = scene->reaper;
 	options.endpoints = &endpoints;
-	address_from_sockaddr(&options.address, (struct sockaddr *)&name);
+	address_from_sockaddr(
+	    &options.target.address, (struct sockaddr *)&name);
 	options.hello = hello;
 	options.is_clear = is_clear;
 	options.allows_clear = allows_clear;

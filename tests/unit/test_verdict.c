@@ -12,6 +12,9 @@
 
 static struct chain *chain;
 static struct store *trust;
+static bool enforces = true;
+static const struct verdict_terms defer = {CONFIG_DEFER, true};
+static const struct verdict_terms bounce = {CONFIG_BOUNCE, true};
 
 static struct decision
 decision_of(enum level level)
@@ -39,6 +42,8 @@ static struct verdict
 judge(const struct decision *decision, bool has_tls,
     enum config_on_refusal on_refusal)
 {
+	const struct verdict_terms terms = {
+	    .on_refusal = on_refusal, .enforces = enforces};
 	struct far_end far;
 	struct verdict verdict;
 
@@ -50,8 +55,8 @@ judge(const struct decision *decision, bool has_tls,
 		far.fault_word = RESULT_STARTTLS_NOT_SUPPORTED;
 		far.fault_text = "it said no";
 	}
-	verdict_judge(&verdict, decision, "example.org", &far, trust,
-	    on_refusal, NULL, CASE_AT);
+	verdict_judge(&verdict, decision, "example.org", &far, trust, &terms,
+	    NULL, CASE_AT);
 	return verdict;
 }
 
@@ -115,8 +120,8 @@ test_without_trust(void **state)
 	(void)state;
 	memset(&far, 0, sizeof(far));
 	far.chain = chain;
-	verdict_judge(&verdict, &decision, "example.org", &far, NULL,
-	    CONFIG_BOUNCE, NULL, CASE_AT);
+	verdict_judge(&verdict, &decision, "example.org", &far, NULL, &bounce,
+	    NULL, CASE_AT);
 	assert_false(verdict.passes);
 	assert_int_equal(verdict.code, 451);
 }
@@ -133,13 +138,13 @@ test_failed_handshake(void **state)
 	struct verdict verdict;
 
 	(void)state;
-	verdict_judge(&verdict, &decision, "example.org", &far, trust,
-	    CONFIG_DEFER, NULL, CASE_AT);
+	verdict_judge(&verdict, &decision, "example.org", &far, trust, &defer,
+	    NULL, CASE_AT);
 	assert_int_equal(verdict.code, 451);
 	assert_string_equal(verdict.status, "4.7.5");
 	far.fault_is_weak = true;
-	verdict_judge(&verdict, &decision, "example.org", &far, trust,
-	    CONFIG_DEFER, NULL, CASE_AT);
+	verdict_judge(&verdict, &decision, "example.org", &far, trust, &defer,
+	    NULL, CASE_AT);
 	assert_false(verdict.passes);
 	assert_string_equal(verdict.status, "4.7.6");
 }
