@@ -143,6 +143,9 @@ check(const struct options *options)
 	print_dns(config);
 	if (print_trusts(config) == -1)
 		goto out;
+	if (!config->enforce)
+		puts("enforce: no: everything passes, and `postern observed` "
+		     "tells what would be refused");
 	printf("blocks: %zu server, %zu domain\n", config->server_count,
 	    config->domain_count);
 	print_exceptions("server", config->servers, config->server_count);

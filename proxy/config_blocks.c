@@ -30,8 +30,8 @@ load_is_block(const struct ucl_node *node)
 }
 
 /*
- * A level below verify is an exception: what would prove the far end has no
- * use beside it, and nothing but an exception ends.
+ * A level below verify is an exception, which alone can end; what would prove
+ * the far end has no use beside it, but for observing what it would come to.
  */
 static int
 check_level(
@@ -42,9 +42,12 @@ check_level(
 	if (rule->level == LEVEL_VERIFY) {
 		if (rule->until != 0)
 			return load_fail(load, block->line,
-			    "until: only a level of encrypt or none ends");
+			    "until: only a level of observe, encrypt or none "
+			    "ends");
 		return 0;
 	}
+	if (rule->level == LEVEL_OBSERVE)
+		return 0;
 	if (rule->name_count > 0)
 		unused = "names";
 	else if (rule->pin_count > 0)

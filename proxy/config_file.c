@@ -234,6 +234,10 @@ load_all(struct load *load, struct ucl_node *const tops[LOAD_SOURCES])
 	if (load_files(load) == -1 || load_blocks(load, tops) == -1 ||
 	    check_interfaces(load) == -1 || check_numbers(load) == -1)
 		return -1;
+	if (!config->enforce)
+		log_warnx("enforce = false: mail passes to servers that are "
+			  "not proved, and in clear; `postern observed` "
+			  "lists what would be refused");
 	warn_ended(config->servers, config->server_count, "server");
 	warn_ended(config->domains, config->domain_count, "domain");
 	return 0;

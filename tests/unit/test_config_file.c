@@ -224,7 +224,7 @@ static const struct row errors[] = {
 	"@:3: until: '2027-02-29' is not a date (2027-01-31, or"
 	" 2027-01-31T12:00:00Z)"},
     {"\ndomain a.example { until = 2027-01-31 }",
-	"@:2: until: only a level of encrypt or none ends"},
+	"@:2: until: only a level of observe, encrypt or none ends"},
     {"domain a.example { level = encrypt; names = [a.example] }",
 	"@:1: names: of no use at level = encrypt"},
     {"server s { " NONE "auth = true }",
