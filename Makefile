@@ -229,8 +229,13 @@ $(LINT:%=tidy/%): tidy/%:
 $(B)/tests/bench/sink: $(B)/tests/bench/sink.o
 	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $< $(BSSL_LIB)
 
-bench: all $(B)/tests/bench/sink
+$(B)/tests/bench/verdicts: $(B)/tests/bench/verdicts.o \
+    $(foreach r,3 2 1,$(call row,$(r)))
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(BSSL_LIB) $(LIB_ROW1)
+
+bench: all $(B)/tests/bench/sink $(B)/tests/bench/verdicts
 	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B tests/bench/bench.py $(BENCH)
+	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B tests/bench/contact.py
 
 .PHONY: bench
 

@@ -207,6 +207,7 @@ decision_put(struct ipc_message *message, const struct decision *decision)
 	ipc_put_u8(message, decision->is_server);
 	ipc_put_u8(message, decision->allows_auth);
 	ipc_put_u8(message, decision->is_permanent);
+	ipc_put_u8(message, decision->is_unconfirmed);
 	ipc_put_u8(message, decision->is_observed);
 	ipc_put_u8(message, (uint8_t)decision->word);
 	ipc_put_u8(message, (uint8_t)decision->name_count);
@@ -372,6 +373,7 @@ decision_get(struct ipc_reader *reader, struct decision *decision)
 	decision->is_server = get_bool(reader);
 	decision->allows_auth = get_bool(reader);
 	decision->is_permanent = get_bool(reader);
+	decision->is_unconfirmed = get_bool(reader);
 	decision->is_observed = get_bool(reader);
 	decision->word = get_upto(reader, RESULT_STS_WEBPKI_INVALID);
 	get_names(reader, decision);

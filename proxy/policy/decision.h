@@ -86,6 +86,11 @@ struct decision {
 	bool allows_auth;
 	bool is_permanent; /* REFUSE: waiting will not mend it */
 	/*
+	 * LEVEL: what it rests on was not looked at lately (RFC 8461 5.1), so
+	 * that no refusal by it is for good.
+	 */
+	bool is_unconfirmed;
+	/*
 	 * Of any kind: what is not proved is not refused, only told
 	 * (level = observe).
 	 */

@@ -87,7 +87,7 @@ judge_without_tls(const struct judging *judging)
 	verdict->word = far->fault_word;
 	/* A handshake that failed may do better with the right SNI. */
 	verdict->is_identity = far->fault_word != RESULT_STARTTLS_NOT_SUPPORTED;
-	refuse(judging, false,
+	refuse(judging, decision->is_unconfirmed,
 	    far->fault_word == RESULT_STARTTLS_NOT_SUPPORTED ? "7.4"
 	    : far->fault_is_weak                             ? "7.6"
 							     : "7.5");
@@ -135,7 +135,7 @@ is_proved(const struct judging *judging, const struct verify_request *request,
 	verdict->evidence = evidence;
 	verdict->word = words[report.result];
 	verdict->is_identity = true;
-	refuse(judging, false, "7.5");
+	refuse(judging, judging->decision->is_unconfirmed, "7.5");
 	say(verdict, "%s: %s not proved by %s: %s: %s", judging->what,
 	    verdict->peer, evidence_text(evidence),
 	    result_word_text(verdict->word), report.text);

@@ -87,7 +87,8 @@ def _decision(data):
         kind=KINDS[fields.number()], evidence=EVIDENCES[fields.number()],
         level=LEVELS[fields.number()], is_server=fields.number(),
         allows_auth=fields.number(), is_permanent=fields.number(),
-        is_observed=fields.number(), word=fields.number())
+        is_unconfirmed=fields.number(), is_observed=fields.number(),
+        word=fields.number())
     made.names, made.tlsa = [], {}
     for _ in range(fields.number()):
         name = fields.text()

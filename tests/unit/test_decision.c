@@ -160,7 +160,7 @@ test_refused(void **state)
 static void
 test_bad_bytes(void **state)
 {
-	static const size_t booleans[] = {3, 4, 5, 6};
+	static const size_t booleans[] = {3, 4, 5, 6, 7};
 	size_t i;
 
 	(void)state;
@@ -171,7 +171,7 @@ test_bad_bytes(void **state)
 		assert_int_equal(get(&message, message.len, &out), -1);
 	}
 	put(&message, &in);
-	message.data[8] = DECISION_NAMES_MAX + 1;
+	message.data[9] = DECISION_NAMES_MAX + 1;
 	assert_int_equal(get(&message, message.len, &out), -1);
 }
 

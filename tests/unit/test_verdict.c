@@ -93,6 +93,82 @@ test_refused(void **state)
 	assert_string_equal(verdict.status, "5.7.5");
 }
 
+/* RFC 8461 5.1: nothing is refused for good by what may have changed. */
+static void
+test_unconfirmed(void **state)
+{
+	struct decision decision = proof_of("other.example.org");
+
+	(void)state;
+	decision.is_unconfirmed = true;
+	assert_int_equal(judge(&decision, true, CONFIG_BOUNCE).code, 451);
+	assert_int_equal(judge(&decision, false, CONFIG_BOUNCE).code, 451);
+}
+
+/* What is observed passes, and says what it would have been. */
+static void
+test_observed(void **state)
+{
+	static const enum decision_kind kinds[] = {
+	    DECISION_LEVEL, DECISION_TEMPORARY, DECISION_REFUSE};
+	struct decision decision;
+	struct verdict verdict, refused;
+	size_t i;
+	int by_rule, has_tls;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		for (by_rule = 0; by_rule < 2; by_rule++)
+			for (has_tls = 0; has_tls < 2; has_tls++) {
+				decision = proof_of("other.example.org");
+				decision.kind = kinds[i];
+				strlcpy(decision.status, "4.3",
+				    sizeof(decision.status));
+				refused = judge(
+				    &decision, has_tls, CONFIG_DEFER);
+				assert_false(refused.passes);
+				assert_false(refused.would_refuse);
+				decision.is_observed = by_rule;
+				enforces = by_rule;
+				verdict = judge(
+				    &decision, has_tls, CONFIG_DEFER);
+				enforces = true;
+				assert_true(verdict.passes);
+				assert_true(verdict.would_refuse);
+				assert_true(verdict.is_exception);
+				assert_int_equal(verdict.code, refused.code);
+				assert_int_equal(verdict.word, refused.word);
+				assert_string_equal(verdict.text, refused.text);
+			}
+	/* What would not have been refused is not observed, but proved. */
+	decision = proof_of(CASE_HOST);
+	decision.is_observed = true;
+	verdict = judge(&decision, true, CONFIG_DEFER);
+	assert_true(verdict.passes && !verdict.would_refuse);
+	assert_false(verdict.is_exception);
+	/* Nor does an observation that has ended let anything pass. */
+	decision = proof_of("other.example.org");
+	decision.is_observed = true;
+	decision.until = CASE_AT;
+	assert_false(judge(&decision, true, CONFIG_DEFER).passes);
+}
+
+static void
+test_note_and_peer(void **state)
+{
+	struct decision decision = proof_of(CASE_HOST);
+	struct verdict verdict;
+
+	(void)state;
+	strlcpy(decision.text, "what else", sizeof(decision.text));
+	verdict = judge(&decision, true, CONFIG_DEFER);
+	assert_string_equal(verdict.note, "what else");
+	assert_string_equal(verdict.peer, CASE_HOST "[192.0.2.9]");
+	decision.kind = DECISION_TEMPORARY;
+	verdict = judge(&decision, true, CONFIG_DEFER);
+	assert_string_equal(verdict.note, ""); /* it is in the text */
+}
+
 /* No name, no address, no pin: nobody is proved by that, ever. */
 static void
 test_nobody_named(void **state)
@@ -361,6 +437,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_proved),
 	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_unconfirmed),
+	    cmocka_unit_test(test_observed),
+	    cmocka_unit_test(test_note_and_peer),
 	    cmocka_unit_test(test_nobody_named),
 	    cmocka_unit_test(test_without_trust),
 	    cmocka_unit_test(test_failed_handshake),
