@@ -124,10 +124,13 @@ $(TEST_CERTS)/made: tests/unit/make_certs.py
 	@touch $@
 $(B)/tests/unit/%.o: CPP_OWN += -DTEST_CERTS='"$(TEST_CERTS)"'
 $(patsubst %,$(B)/tests/unit/test_%,generation settings store verify verdict \
-    cert path_check path_search proof): | $(TEST_CERTS)/made
+    cert dane path_check path_search proof): | $(TEST_CERTS)/made
 $(B)/tests/fuzz/fuzz_chain.corpus: $(TEST_CERTS)/made
 	@mkdir -p $@
 	cp $(TEST_CERTS)/seeds/* $@
+$(B)/tests/fuzz/fuzz_dane.corpus: $(TEST_CERTS)/made
+	@mkdir -p $@
+	cp $(TEST_CERTS)/seeds_dane/* $@
 
 unit: $(UNIT)
 	@set -e; for t in $(UNIT); do echo "== $${t##*/}"; $$t; done
@@ -165,7 +168,8 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(foreach r,$(ROWS),$(call row,$(r)))
 	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(ALL_LIBS)
 .SECONDARY: $(patsubst %,%.o,$(FUZZERS))
 
-run-fuzzers: $(FUZZERS) | $(B)/tests/fuzz/fuzz_chain.corpus
+run-fuzzers: $(FUZZERS) | $(B)/tests/fuzz/fuzz_chain.corpus \
+    $(B)/tests/fuzz/fuzz_dane.corpus
 	@for f in $(FUZZERS); do \
 	    mkdir -p $$f.corpus; \
 	    $$f -max_total_time=$(SECONDS_EACH) -artifact_prefix=$$f. \

@@ -22,6 +22,7 @@
 /* The parts of a certificate that are judged as they were sent. */
 struct parts {
 	CBS algorithm; /* of the signature */
+	CBS issuer;
 	CBS spki;
 };
 
@@ -40,7 +41,7 @@ parts_read(struct parts *parts, CBS der)
 		CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) ||
 	    !CBS_get_asn1(&tbs, &skipped, CBS_ASN1_INTEGER) ||
 	    !CBS_get_asn1(&tbs, &skipped, CBS_ASN1_SEQUENCE) ||
-	    !CBS_get_asn1(&tbs, &skipped, CBS_ASN1_SEQUENCE) ||
+	    !CBS_get_asn1_element(&tbs, &parts->issuer, CBS_ASN1_SEQUENCE) ||
 	    !CBS_get_asn1(&tbs, &skipped, CBS_ASN1_SEQUENCE) ||
 	    !CBS_get_asn1(&tbs, &skipped, CBS_ASN1_SEQUENCE) ||
 	    !CBS_get_asn1_element(&tbs, &parts->spki, CBS_ASN1_SEQUENCE))
@@ -49,7 +50,7 @@ parts_read(struct parts *parts, CBS der)
 }
 
 int
-cert_spki_sha256(const uint8_t *der, size_t len, uint8_t out[32])
+cert_find_spki(const uint8_t *der, size_t len, CBS *spki)
 {
 	struct parts parts;
 	CBS cert;
@@ -57,7 +58,18 @@ cert_spki_sha256(const uint8_t *der, size_t len, uint8_t out[32])
 	CBS_init(&cert, der, len);
 	if (parts_read(&parts, cert) == -1)
 		return -1;
-	SHA256(CBS_data(&parts.spki), CBS_len(&parts.spki), out);
+	*spki = parts.spki;
+	return 0;
+}
+
+int
+cert_spki_sha256(const uint8_t *der, size_t len, uint8_t out[32])
+{
+	CBS spki;
+
+	if (cert_find_spki(der, len, &spki) == -1)
+		return -1;
+	SHA256(CBS_data(&spki), CBS_len(&spki), out);
 	return 0;
 }
 
@@ -314,9 +326,10 @@ read_dates(struct cert *cert)
 	return NULL;
 }
 
-static CBS
-extension_value(const X509 *x509, int nid)
+CBS
+cert_extension(const struct cert *cert, int nid)
 {
+	const X509 *x509 = cert->x509;
 	const ASN1_STRING *value;
 	CBS out;
 	int at;
@@ -343,12 +356,17 @@ cert_init(struct cert *cert, CRYPTO_BUFFER *buffer)
 	if (parts_read(&parts, der) == -1 ||
 	    (cert->x509 = X509_parse_from_buffer(buffer)) == NULL)
 		return -1;
+	CRYPTO_BUFFER_up_ref(buffer);
+	cert->buffer = buffer;
+	cert->der = der;
+	cert->issuer = parts.issuer;
+	cert->spki = parts.spki;
 	flags = X509_get_extension_flags(cert->x509);
 	cert->is_self_issued = (flags & EXFLAG_SI) != 0;
 	cert->is_self_signed = (flags & EXFLAG_SS) != 0;
 	cert->path_length = X509_get_pathlen(cert->x509);
-	cert->names = extension_value(cert->x509, NID_subject_alt_name);
-	cert->constraints = extension_value(cert->x509, NID_name_constraints);
+	cert->names = cert_extension(cert, NID_subject_alt_name);
+	cert->constraints = cert_extension(cert, NID_name_constraints);
 	dates_fault = read_dates(cert);
 	cert->fault = any_fault(cert->x509, &parts.spki);
 	if (cert->fault == NULL)
@@ -363,6 +381,7 @@ void
 cert_clear(struct cert *cert)
 {
 	X509_free(cert->x509);
+	CRYPTO_BUFFER_free(cert->buffer);
 	memset(cert, 0, sizeof(*cert));
 }
 

@@ -8,6 +8,7 @@
  */
 
 #include <openssl/bytestring.h>
+#include <openssl/pool.h>
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +21,10 @@
 
 struct cert {
 	X509 *x509; /* owned */
+	CRYPTO_BUFFER *buffer; /* a reference */
+	CBS der; /* all of it, and parts of it: in buffer */
+	CBS issuer;
+	CBS spki;
 	CBS names; /* subjectAltName's value, or empty; in x509 */
 	CBS constraints; /* nameConstraints' value, or empty; in x509 */
 	int64_t from, until; /* good while from <= now <= until */
@@ -62,14 +67,19 @@ bool cert_names_key_of(const struct cert *, const struct cert *issuer);
  */
 bool cert_signed_itself(const struct cert *);
 
+/* The value of an extension by its NID, or empty; in x509. */
+CBS cert_extension(const struct cert *, int nid);
+
 /* Printable ASCII, cut to size; "CN=Lab CA,O=Lab".  Return out. */
 const char *cert_subject_text(const struct cert *, char out[CERT_NAME_MAX]);
 const char *cert_issuer_text(const struct cert *, char out[CERT_NAME_MAX]);
 
 /*
- * cert_spki_sha256 hashes the SubjectPublicKeyInfo as it stands in the DER of
- * a certificate, of which nothing else need make sense.  Returns 0 or -1.
+ * cert_find_spki finds the SubjectPublicKeyInfo as it stands in the DER of a
+ * certificate, of which nothing else need make sense; cert_spki_sha256 hashes
+ * it.  Return 0 or -1.
  */
+int cert_find_spki(const uint8_t *der, size_t len, CBS *spki);
 int cert_spki_sha256(const uint8_t *der, size_t len, uint8_t out[32]);
 
 #endif

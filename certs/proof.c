@@ -226,6 +226,7 @@ try_path(void *arg, const struct path *path)
 		return PATH_NEXT;
 	}
 	tell_proved(proof->report, path);
+	proof->anchor = path->certs[path->len - 1];
 	proof->is_proved = true;
 	return PATH_STOP;
 }
@@ -241,10 +242,20 @@ find_issuer(const struct cert *end, const struct cert *certs, size_t count)
 	return NULL;
 }
 
+/* What makes an anchor of a certificate: a file, or TLSA records. */
+static bool
+is_by_file(const struct proof *proof)
+{
+	return proof->request->tlsa_count == 0;
+}
+
 static void
 tell_dead_end(struct proof *proof, const struct cert *end, bool is_leaf)
 {
 	const char *whose = is_leaf ? "certificate" : "last certificate";
+	const char *is_no_anchor = is_by_file(proof)
+	                               ? "is not in the trust file"
+	                               : "matches no TLSA record";
 	const struct cert *sent;
 	char name[CERT_NAME_MAX];
 	size_t namesakes;
@@ -259,8 +270,8 @@ tell_dead_end(struct proof *proof, const struct cert *end, bool is_leaf)
 	else if (sent != NULL && sent->is_self_signed)
 		tell(proof, TELLING_NO_PATH, VERIFY_NOT_TRUSTED,
 		    "no path to a trusted root: the root \"%s\" that was sent "
-		    "is not in the trust file",
-		    name);
+		    "%s",
+		    name, is_no_anchor);
 	else if (sent != NULL)
 		tell(proof, TELLING_NO_PATH, VERIFY_NOT_TRUSTED,
 		    "no path to a trusted root: the certificates that were "
@@ -268,13 +279,15 @@ tell_dead_end(struct proof *proof, const struct cert *end, bool is_leaf)
 	else if (namesakes > 0)
 		tell(proof, TELLING_NO_PATH, VERIFY_NOT_TRUSTED,
 		    "no path to a trusted root: issuer \"%s\" of the %s has "
-		    "another key than the one in the trust file",
-		    name, whose);
+		    "another key than the one %s",
+		    name, whose,
+		    is_by_file(proof) ? "in the trust file"
+				      : "of its TLSA record");
 	else
 		tell(proof, TELLING_NO_PATH, VERIFY_NOT_TRUSTED,
-		    "no path to a trusted root: issuer \"%s\" of the %s is "
-		    "not in the trust file and was not sent",
-		    name, whose);
+		    "no path to a trusted root: issuer \"%s\" of the %s %s and "
+		    "was not sent",
+		    name, whose, is_no_anchor);
 }
 
 static void

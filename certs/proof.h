@@ -26,7 +26,10 @@ enum telling {
 	TELLING_BROKEN, /* no verdict can be had */
 };
 
-/* Private but for certs[0], the leaf. */
+/*
+ * For others: certs, which are those that can be read, told, and after a proof
+ * anchor, which belongs to the store.
+ */
 struct proof {
 	const struct verify_request *request;
 	struct verify_report *report;
@@ -38,6 +41,7 @@ struct proof {
 	size_t work;
 	size_t names;
 	enum telling told;
+	const struct cert *anchor; /* of the path that proves it */
 	bool is_proved;
 };
 

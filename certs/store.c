@@ -70,19 +70,16 @@ is_out_of_memory(const struct cert *anchor)
 }
 
 static enum added
-store_add_der(struct store *store, const uint8_t *der, size_t len)
+store_add(struct store *store, CRYPTO_BUFFER *buffer)
 {
-	CRYPTO_BUFFER *buffer;
 	struct cert *anchor;
 	int read;
 
-	if (store_grow(store) == -1 ||
-	    (buffer = CRYPTO_BUFFER_new(der, len, NULL)) == NULL)
+	if (store_grow(store) == -1)
 		return ADDED_ERROR;
 	ERR_clear_error();
 	anchor = &store->anchors[store->count];
 	read = cert_init(anchor, buffer);
-	CRYPTO_BUFFER_free(buffer);
 	if (is_out_of_memory(anchor)) {
 		cert_clear(anchor);
 		return ADDED_ERROR;
@@ -91,6 +88,19 @@ store_add_der(struct store *store, const uint8_t *der, size_t len)
 		return ADDED_NOT;
 	store->count++;
 	return ADDED;
+}
+
+static enum added
+store_add_der(struct store *store, const uint8_t *der, size_t len)
+{
+	CRYPTO_BUFFER *buffer;
+	enum added added;
+
+	if ((buffer = CRYPTO_BUFFER_new(der, len, NULL)) == NULL)
+		return ADDED_ERROR;
+	added = store_add(store, buffer);
+	CRYPTO_BUFFER_free(buffer);
+	return added;
 }
 
 /* Reads every block; returns 0, or -1 with a message in error. */
@@ -149,6 +159,8 @@ store_sort(struct store *store)
 {
 	size_t kept = 1;
 
+	if (store->count == 0)
+		return;
 	qsort(store->anchors, store->count, sizeof(*store->anchors), compare);
 	for (size_t i = 1; i < store->count; i++) {
 		if (compare(&store->anchors[kept - 1], &store->anchors[i]) == 0)
@@ -159,17 +171,53 @@ store_sort(struct store *store)
 	store->count = kept;
 }
 
+static struct store *
+store_new(void)
+{
+	struct store *store;
+
+	if ((store = calloc(1, sizeof(*store))) == NULL)
+		return NULL;
+	store->references = 1;
+	if ((store->empty = X509_STORE_new()) == NULL) {
+		store_free(store);
+		return NULL;
+	}
+	return store;
+}
+
+struct store *
+store_from_buffers(CRYPTO_BUFFER *const *buffers, size_t count)
+{
+	struct store *store;
+
+	if ((store = store_new()) == NULL)
+		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		switch (store_add(store, buffers[i])) {
+		case ADDED:
+			break;
+		case ADDED_NOT:
+			store->skipped++;
+			break;
+		case ADDED_ERROR:
+			store_free(store);
+			return NULL;
+		}
+	}
+	store_sort(store);
+	return store;
+}
+
 struct store *
 store_from_pem(const char *text, size_t len, char error[STORE_ERROR_MAX])
 {
 	struct store *store;
 
 	snprintf(error, STORE_ERROR_MAX, "out of memory");
-	if ((store = calloc(1, sizeof(*store))) == NULL)
+	if ((store = store_new()) == NULL)
 		return NULL;
-	store->references = 1;
-	if ((store->empty = X509_STORE_new()) == NULL ||
-	    store_read(store, text, len, error) == -1) {
+	if (store_read(store, text, len, error) == -1) {
 		store_free(store);
 		return NULL;
 	}

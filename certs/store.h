@@ -3,13 +3,15 @@
 #define POSTERN_STORE_H
 
 /*
- * Trust anchors out of one PEM file, found by subject; immutable and counted,
- * so that a session keeps the store it began with through a reload.
+ * Trust anchors, out of one PEM file as a rule, found by subject; immutable
+ * and counted, so that a session keeps the store it began with through a
+ * reload.
  */
 
 #include <stddef.h>
 
 struct cert;
+struct crypto_buffer_st;
 struct store;
 struct x509_store_st;
 struct X509_name_st;
@@ -25,6 +27,12 @@ struct X509_name_st;
  */
 struct store *
 store_from_pem(const char *pem, size_t len, char error[STORE_ERROR_MAX]);
+/*
+ * store_from_buffers reads certificates one by one, and passes over those that
+ * cannot be read: none need be left.  Takes references.  NULL: out of memory.
+ */
+struct store *
+store_from_buffers(struct crypto_buffer_st *const *, size_t count);
 struct store *store_ref(struct store *);
 void store_free(struct store *);
 size_t store_count(const struct store *);

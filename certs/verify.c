@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The verdict on a chain: a path that proves it, then the names and the pins.
+ * The verdict on a chain: a path that proves it, then the names and the pins;
+ * or its TLSA records.
  */
 
 #include "certs/verify.h"
@@ -14,8 +15,10 @@
 
 #include "certs/cert.h"
 #include "certs/chain.h"
+#include "certs/dane.h"
 #include "certs/name.h"
 #include "certs/proof.h"
+#include "certs/store.h"
 #include "proxy/base/log.h"
 
 const char *
@@ -191,6 +194,123 @@ has_run_out_of_memory(void)
 	return false;
 }
 
+static enum verify_result
+prove_leaf(const struct verify_request *request, const struct tlsa *record,
+    struct verify_report *report)
+{
+	char text[TLSA_TEXT_MAX];
+
+	snprintf(report->text, sizeof(report->text), "TLSA %s",
+	    tlsa_text(record, text));
+	snprintf(
+	    report->matched, sizeof(report->matched), "%s", request->names[0]);
+	report->from = INT64_MIN;
+	report->until = INT64_MAX;
+	return report->result = VERIFY_PROVED;
+}
+
+static enum verify_result
+refuse_records(const struct dane *dane, const struct chain *chain,
+    const struct verify_request *request, struct verify_report *report)
+{
+	char base[VERIFY_NAME_MAX / 2], text[VERIFY_TEXT_MAX];
+	const uint8_t *der;
+	size_t len;
+
+	der = chain_der(chain, 0, &len);
+	log_escape(
+	    base, sizeof(base), request->names[0], strlen(request->names[0]));
+	return refuse(report, VERIFY_NOT_TRUSTED,
+	    "certificate matches no TLSA record of %s: %s", base,
+	    dane_mismatch_text(dane, der, len, text));
+}
+
+/* Puts the record that the proof rests on before its path. */
+static void
+tell_anchor(const struct dane *dane, const struct proof *proof)
+{
+	const struct tlsa *record = dane_match_anchor(dane, proof->anchor);
+	char path[VERIFY_TEXT_MAX - TLSA_TEXT_MAX - 8], text[TLSA_TEXT_MAX];
+
+	strlcpy(path, proof->report->text, sizeof(path));
+	snprintf(proof->report->text, VERIFY_TEXT_MAX, "TLSA %s: %s",
+	    tlsa_text(record, text), path);
+}
+
+/*
+ * A path that only a name led to, up to a key that no certificate came with,
+ * is none that anybody meant.
+ */
+static enum verify_result
+check_anchors(struct proof *proof, const struct dane *dane,
+    const struct chain *chain, const struct verify_request *request)
+{
+	struct verify_report *report = proof->report;
+	struct verify_request by_path = *request;
+	struct store *anchors;
+	bool has_sent;
+
+	if (has_run_out_of_memory() ||
+	    (anchors = dane_anchors(
+		 dane, proof->certs, proof->count, &has_sent)) == NULL)
+		return refuse(report, VERIFY_FAILURE, "out of memory");
+	by_path.trust = anchors;
+	by_path.ip = NULL;
+	by_path.pin_count = 0;
+	proof->request = &by_path;
+	if (check_proof(proof, chain) == VERIFY_PROVED)
+		tell_anchor(dane, proof);
+	else if (report->result == VERIFY_NOT_TRUSTED && !has_sent)
+		refuse_records(dane, chain, request, report);
+	proof->request = request;
+	store_free(anchors);
+	return report->result;
+}
+
+static enum verify_result
+check_tlsa(const struct dane *dane, const struct chain *chain,
+    const struct verify_request *request, struct verify_report *report)
+{
+	const struct tlsa *record;
+	struct proof proof;
+	const uint8_t *der;
+	size_t len;
+
+	der = chain_der(chain, 0, &len);
+	if ((record = dane_match_leaf(dane, der, len)) != NULL)
+		return prove_leaf(request, record, report);
+	if (!dane_has_usage(dane, TLSA_DANE_TA))
+		return refuse_records(dane, chain, request, report);
+	if (proof_init(&proof, chain, request, report) == 0)
+		check_anchors(&proof, dane, chain, request);
+	else
+		refuse(report, VERIFY_FAILURE, "certificate cannot be read");
+	proof_clear(&proof);
+	return report->result;
+}
+
+static enum verify_result
+check_dane(const struct chain *chain, const struct verify_request *request,
+    struct verify_report *report)
+{
+	char base[VERIFY_NAME_MAX];
+	struct dane dane;
+
+	if (request->name_count == 0)
+		return refuse(report, VERIFY_FAILURE,
+		    "TLSA records but no name of theirs");
+	if (request->tlsa_count > VERIFY_TLSA_MAX)
+		return refuse(report, VERIFY_FAILURE,
+		    "more than %d TLSA records", VERIFY_TLSA_MAX);
+	dane_init(&dane, request->tlsa, request->tlsa_count);
+	if (dane.count > 0)
+		return check_tlsa(&dane, chain, request, report);
+	log_escape(
+	    base, sizeof(base), request->names[0], strlen(request->names[0]));
+	return refuse(
+	    report, VERIFY_FAILURE, "no usable TLSA record of %s", base);
+}
+
 enum verify_result
 verify_chain(const struct chain *chain, const struct verify_request *request,
     struct verify_report *report)
@@ -198,7 +318,9 @@ verify_chain(const struct chain *chain, const struct verify_request *request,
 	memset(report, 0, sizeof(*report));
 	report->result = VERIFY_FAILURE;
 	ERR_clear_error();
-	if (request->trust == NULL)
+	if (request->tlsa_count > 0)
+		check_dane(chain, request, report);
+	else if (request->trust == NULL)
 		check_pin_alone(chain, request, report);
 	else
 		check_chain(chain, request, report);

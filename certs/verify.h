@@ -21,6 +21,7 @@ struct tlsa;
 #define VERIFY_PATHS_MAX 16 /* candidate paths tried for one chain */
 #define VERIFY_WORK_MAX  64 /* signature checks for one chain */
 #define VERIFY_DEPTH_MAX 8 /* certificates of a path, anchor included */
+#define VERIFY_TLSA_MAX  64 /* TLSA records of one server */
 #define VERIFY_NAMES_MAX (1 << 17) /* names held against name constraints */
 
 enum verify_result {
@@ -45,7 +46,8 @@ struct verify_request {
 	/*
 	 * Where there are TLSA records, they alone decide (RFC 7672), by names
 	 * and time where their usage asks for these; trust, ip and pins are
-	 * not set then.  Records that are not usable match nothing.
+	 * not looked at then.  The first name is the records' own (the TLSA
+	 * base domain).  Records that are not usable match nothing.
 	 */
 	const struct tlsa *tlsa; /* borrowed */
 	size_t tlsa_count;
@@ -57,12 +59,13 @@ struct verify_report {
 	char matched[VERIFY_NAME_MAX]; /* the requested name that matched */
 	/*
 	 * For people; printable ASCII.  What is wrong, or by which path it was
-	 * proved: "CN=Lab CA" < "CN=Lab Root".
+	 * proved: "CN=Lab CA" < "CN=Lab Root", after "TLSA 2 1 1 ...: " where
+	 * such a record made an anchor of the last.
 	 */
 	char text[VERIFY_TEXT_MAX];
 	/*
 	 * PROVED: the verdict holds while from <= at <= until, the narrowest
-	 * validity on the path (a pin alone: always).
+	 * validity on the path (a pin alone, or DANE-EE: always).
 	 */
 	int64_t from;
 	int64_t until;
@@ -73,6 +76,9 @@ struct verify_report {
  * only the leaf's key is compared with pins (there must be some).  With
  * trust, names (or ip) and pins must all hold; name_count == 0 and ip == NULL
  * means that the operator asks for no name (a private trust file alone).
+ * With TLSA records there must be a name.  DANE-EE(3) compares the leaf and
+ * nothing else, and matched is the first name; DANE-TA(2) wants a path from
+ * the leaf to a certificate or key of a record, and one of the names.
  * Anything that goes wrong inside is VERIFY_FAILURE, never PROVED.
  */
 enum verify_result verify_chain(const struct chain *,

@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,204 +15,15 @@
 
 #include "certs/chain.h"
 #include "certs/date.h"
-#include "certs/name.h"
 #include "certs/store.h"
 #include "certs/verify.h"
 #include "proxy/base/address.h"
-#include "proxy/base/clock.h"
 #include "proxy/cmd.h"
+#include "proxy/cmd_verify_options.h"
 #include "proxy/config.h"
 
-#define TRUST_PATH       "/etc/ssl/certs/ca-certificates.crt"
 #define CHAIN_BYTES_READ (1024UL * 1024) /* text around the blocks included */
 #define READ_FIRST       65536
-#define PIN_PREFIX       "sha256:"
-
-static const char usage[] =
-    "usage: postern verify --chain FILE [--trust FILE] [--name NAME]...\n"
-    "           [--ip ADDRESS] [--pin sha256:HEX]... [--at UNIXTIME]\n";
-
-static const char help[] =
-    "\n"
-    "Judges the certificate chain in FILE as the relay judges a server's.\n"
-    "\n"
-    "  --chain FILE      PEM: the server's certificate first, then whatever\n"
-    "                    else it sent, in any order\n"
-    "  --trust FILE      PEM: trusted roots; " TRUST_PATH "\n"
-    "                    where not given\n"
-    "  --name NAME       the certificate must be for this host or address;\n"
-    "                    given several times, for one of them\n"
-    "  --ip ADDRESS      or for this address\n"
-    "  --pin sha256:HEX  and its key must be this one, or another so given;\n"
-    "                    without --trust, --name and --ip the pin decides\n"
-    "  --at UNIXTIME     at this time, in seconds since 1970; now where not\n"
-    "                    given\n"
-    "\n"
-    "One of --name, --ip and --pin is needed.\n"
-    "Prints \"proved: ...\" and exits 0, or \"refused: WORD: text\" and\n"
-    "exits 1; WORD is that of RFC 8460.  Exits 2 for wrong usage or files\n"
-    "that cannot be read.\n";
-
-struct arguments {
-	const char *chain;
-	const char *trust; /* NULL: the default */
-	const char *names[CONFIG_NAMES_MAX];
-	size_t name_count;
-	struct address address; /* AF_UNSPEC: none */
-	uint8_t pins[CONFIG_PINS_MAX][32];
-	size_t pin_count;
-	int64_t at;
-};
-
-static int
-complain(const char *option, const char *value, const char *why)
-{
-	fprintf(stderr, "postern: %s %s: %s\n", option, value, why);
-	return -1;
-}
-
-static int
-set_address(struct arguments *arguments, const char *option, const char *value)
-{
-	if (arguments->address.family != AF_UNSPEC)
-		return complain(option, value, "only one address can be asked");
-	if (address_from_text(&arguments->address, value) == -1)
-		return complain(option, value, "is not an IP address");
-	return 0;
-}
-
-static int
-add_name(struct arguments *arguments, const char *value)
-{
-	struct address ignored;
-
-	if (address_from_text(&ignored, value) == 0)
-		return set_address(arguments, "--name", value);
-	if (!name_is_host(value))
-		return complain(
-		    "--name", value, "is neither a host name nor an address");
-	if (arguments->name_count == CONFIG_NAMES_MAX)
-		return complain("--name", value, "too many names");
-	arguments->names[arguments->name_count++] = value;
-	return 0;
-}
-
-static int
-hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *found;
-
-	if (c >= 'A' && c <= 'F')
-		c += 'a' - 'A';
-	found = c == '\0' ? NULL : strchr(digits, c);
-	return found == NULL ? -1 : (int)(found - digits);
-}
-
-static int
-add_pin(struct arguments *arguments, const char *value)
-{
-	static const char why[] = "must be sha256: and 64 hex digits";
-	const char *hex = value + strlen(PIN_PREFIX);
-	uint8_t *pin;
-	int high, low;
-
-	if (arguments->pin_count == CONFIG_PINS_MAX)
-		return complain("--pin", value, "too many pins");
-	if (strncmp(value, PIN_PREFIX, strlen(PIN_PREFIX)) != 0 ||
-	    strlen(hex) != 64)
-		return complain("--pin", value, why);
-	pin = arguments->pins[arguments->pin_count];
-	for (size_t i = 0; i < 32; i++) {
-		high = hex_digit(hex[2 * i]);
-		low = hex_digit(hex[2 * i + 1]);
-		if (high == -1 || low == -1)
-			return complain("--pin", value, why);
-		pin[i] = (uint8_t)(high << 4 | low);
-	}
-	arguments->pin_count++;
-	return 0;
-}
-
-static int
-set_time(struct arguments *arguments, const char *value)
-{
-	const char *error;
-
-	arguments->at = strtonum(value, 0, INT64_MAX, &error);
-	if (error != NULL)
-		return complain("--at", value, error);
-	return 0;
-}
-
-enum {
-	OPTION_CHAIN = 256,
-	OPTION_TRUST,
-	OPTION_NAME,
-	OPTION_IP,
-	OPTION_PIN,
-	OPTION_AT
-};
-
-static int
-set_option(struct arguments *arguments, int option)
-{
-	switch (option) {
-	case OPTION_CHAIN:
-		arguments->chain = optarg;
-		return 0;
-	case OPTION_TRUST:
-		arguments->trust = optarg;
-		return 0;
-	case OPTION_NAME:
-		return add_name(arguments, optarg);
-	case OPTION_IP:
-		return set_address(arguments, "--ip", optarg);
-	case OPTION_PIN:
-		return add_pin(arguments, optarg);
-	case OPTION_AT:
-		return set_time(arguments, optarg);
-	}
-	fputs(usage, stderr); /* getopt_long has told which option */
-	return -1;
-}
-
-/* Returns 0, 1 where help was wanted, or -1 after a message. */
-static int
-arguments_read(struct arguments *arguments, int argc, char **argv)
-{
-	static const struct option longs[] = {
-	    {"chain", required_argument, NULL, OPTION_CHAIN},
-	    {"trust", required_argument, NULL, OPTION_TRUST},
-	    {"name", required_argument, NULL, OPTION_NAME},
-	    {"ip", required_argument, NULL, OPTION_IP},
-	    {"pin", required_argument, NULL, OPTION_PIN},
-	    {"at", required_argument, NULL, OPTION_AT},
-	    {"help", no_argument, NULL, 'h'},
-	    {NULL, 0, NULL, 0},
-	};
-	int option;
-
-	optind = 0;
-	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		if (option == 'h')
-			return 1;
-		if (set_option(arguments, option) == -1)
-			return -1;
-	}
-	if (optind < argc || arguments->chain == NULL) {
-		fputs(usage, stderr);
-		return -1;
-	}
-	if (arguments->name_count == 0 && arguments->pin_count == 0 &&
-	    arguments->address.family == AF_UNSPEC) {
-		fputs("postern: verify: nothing to prove: give --name, --ip "
-		      "or --pin\n",
-		    stderr);
-		return -1;
-	}
-	return 0;
-}
 
 /* Reads fd to its end into *out, at most max bytes; 0, or -1 with errno. */
 static int
@@ -333,22 +142,24 @@ print_proved(const struct chain *chain, const struct verify_report *report)
 }
 
 static int
-judge(const struct arguments *arguments, const struct chain *chain,
+judge(const struct verify_options *options, const struct chain *chain,
     const struct store *trust)
 {
 	struct verify_request request = {
 	    .trust = trust,
-	    .names = arguments->names,
-	    .name_count = arguments->name_count,
-	    .pins = arguments->pins,
-	    .pin_count = arguments->pin_count,
-	    .at = arguments->at,
+	    .names = options->names,
+	    .name_count = options->name_count,
+	    .pins = options->pins,
+	    .pin_count = options->pin_count,
+	    .tlsa = options->tlsa,
+	    .tlsa_count = options->tlsa_count,
+	    .at = options->at,
 	};
 	struct verify_report report;
 
-	request.ip_len = address_ip_len(&arguments->address);
+	request.ip_len = address_ip_len(&options->address);
 	if (request.ip_len > 0)
-		request.ip = arguments->address.ip;
+		request.ip = options->address.ip;
 	if (verify_chain(chain, &request, &report) == VERIFY_PROVED) {
 		print_proved(chain, &report);
 		return CMD_OK;
@@ -358,34 +169,50 @@ judge(const struct arguments *arguments, const struct chain *chain,
 	return CMD_FAILED;
 }
 
+/* A pin alone, and TLSA records, need no roots. */
+static bool
+needs_trust(const struct verify_options *options)
+{
+	return options->trust != NULL ||
+	       (options->tlsa_count == 0 &&
+		   (options->name_count > 0 ||
+		       options->address.family != AF_UNSPEC));
+}
+
+static int
+verify_files(const struct verify_options *options)
+{
+	const char *path = options->trust;
+	struct store *trust = NULL;
+	struct chain *chain = NULL;
+	int result;
+
+	if (path == NULL)
+		path = VERIFY_TRUST_PATH;
+	if (needs_trust(options) && (trust = read_store(path)) == NULL)
+		return CMD_USAGE;
+	result = read_chain(options->chain, &chain);
+	if (result == CMD_OK)
+		result = judge(options, chain, trust);
+	store_free(trust);
+	chain_free(chain);
+	return result;
+}
+
 int
 cmd_verify(int argc, char **argv)
 {
-	struct arguments arguments = {.at = clock_wall()};
-	struct store *trust = NULL;
-	struct chain *chain = NULL;
+	struct verify_options options;
 	int result = CMD_USAGE;
-	bool is_pin_alone;
 
-	switch (arguments_read(&arguments, argc, argv)) {
-	case -1:
-		return CMD_USAGE;
+	switch (verify_options_read(&options, argc, argv)) {
+	case 0:
+		result = verify_files(&options);
+		break;
 	case 1:
-		fputs(usage, stdout);
-		fputs(help, stdout);
-		return CMD_OK;
+		result = CMD_OK;
+		break;
 	}
-	is_pin_alone = arguments.trust == NULL && arguments.name_count == 0 &&
-	               arguments.address.family == AF_UNSPEC;
-	if (!is_pin_alone &&
-	    (trust = read_store(arguments.trust != NULL ? arguments.trust
-							: TRUST_PATH)) == NULL)
-		goto out;
-	result = read_chain(arguments.chain, &chain);
-	if (result == CMD_OK)
-		result = judge(&arguments, chain, trust);
-out:
-	store_free(trust);
-	chain_free(chain);
+	verify_options_clear(&options);
 	return result;
 }

@@ -12,6 +12,7 @@
 #include "certs/digest.h"
 #include "certs/verify.h"
 #include "proxy/base/clock.h"
+#include "proxy/policy/tlsa.h"
 
 struct entry {
 	uint8_t key[DIGEST_LEN];
@@ -41,6 +42,22 @@ verdict_cache_forget(struct verdict_cache *cache)
 	memset(cache, 0, sizeof(*cache));
 }
 
+static void
+add_records(struct digest *digest, const struct verify_request *request)
+{
+	const struct tlsa *record = request->tlsa;
+	size_t i;
+
+	digest_add(digest, &request->tlsa_count, sizeof(request->tlsa_count));
+	for (i = 0; i < request->tlsa_count; i++, record++) {
+		const uint8_t head[TLSA_RDATA_HEAD] = {
+		    record->usage, record->selector, record->matching};
+
+		digest_add(digest, head, sizeof(head));
+		digest_add(digest, record->data, record->len);
+	}
+}
+
 /*
  * Every part goes in with its length, so that no two different requests share
  * a key.  The store counts as the object it is: a reload makes a new one and
@@ -66,6 +83,7 @@ key_of(uint8_t key[DIGEST_LEN], const struct chain *chain,
 		    &digest, request->names[i], strlen(request->names[i]));
 	digest_add(&digest, request->pins,
 	    request->pin_count * sizeof(request->pins[0]));
+	add_records(&digest, request);
 	digest_end(&digest, key);
 }
 

@@ -5,8 +5,9 @@
 /*
  * Verifications that were done a moment ago.  An entry's key is the SHA-256
  * of everything that the result rests on but the time: the whole chain, the
- * names, the pins and the identity of the trust store; and an entry is used
- * only inside the validity of the path it found, and not for long.
+ * names, the pins, the TLSA records and the identity of the trust store; and an
+ * entry is used only inside the validity of the path it found, and not for
+ * long.
  */
 
 #include <stdint.h>

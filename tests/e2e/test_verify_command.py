@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: ISC
 """`postern verify`: what it prints, and how it exits."""
 
+import hashlib
 import os
 import subprocess
 import time
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from lab import pki
 
@@ -178,11 +180,137 @@ def test_pins(files):
                    "certificate-not-trusted")
 
 
+def tlsa(usage, selector, matching, certificate):
+    data = certificate.der
+    if selector == 1:
+        data = certificate.certificate.public_key().public_bytes(
+            serialization.Encoding.DER,
+            serialization.PublicFormat.SubjectPublicKeyInfo)
+    if matching > 0:
+        kind = {1: hashlib.sha256, 2: hashlib.sha512}[matching]
+        data = kind(data).digest()
+    return f"{usage} {selector} {matching} {data.hex()}"
+
+
+class TestTlsa:
+    """By TLSA records, and by nothing else."""
+
+    named = ("--name", "mx1.example.org")
+
+    def judge(self, files, *records, chain=None, asked=named):
+        return postern("--chain", chain or files.chain, *asked,
+                       *(word for record in records
+                         for word in ("--tlsa", record)))
+
+    @pytest.mark.parametrize("selector", [0, 1])
+    @pytest.mark.parametrize("matching", [0, 1, 2])
+    def test_proved(self, files, selector, matching):
+        record = tlsa(3, selector, matching, files.server)
+        assert_proved(self.judge(files, record),
+                      f"proved: mx1.example.org by TLSA {record[:60]}",
+                      "; certificate for mx1.example.org, *.example.net")
+        record = tlsa(2, selector, matching, files.ca)
+        assert_proved(self.judge(files, record),
+                      f"by TLSA {record[:60]}", ': "CN=Lab CA"; ',
+                      "; valid until ")
+
+    def test_d7_authority_not_sent(self, files):
+        for record in (tlsa(2, 0, 0, files.root), tlsa(2, 1, 0, files.root)):
+            assert_proved(self.judge(files, record),
+                          ': "CN=Lab CA" < "CN=Lab Root"; ')
+        for record in (tlsa(2, 0, 1, files.root), tlsa(2, 1, 2, files.root)):
+            assert_refused(self.judge(files, record),
+                           "certificate-not-trusted", f"the record is 2 "
+                           f"{record[2]}")
+
+    def test_no_record_matches(self, files):
+        other = pki.self_signed(["mx1.example.org"])
+        assert_refused(
+            self.judge(files, tlsa(3, 1, 1, other), tlsa(2, 0, 1, other)),
+            "certificate-not-trusted",
+            "matches no TLSA record of mx1.example.org: it is "
+            f"3 1 1 {files.server.pin}, the record is 3 1 1 {other.pin} "
+            "(1 more)")
+
+    def test_d8_either(self, files):
+        other = pki.self_signed(["mx1.example.org"])
+        for good in (tlsa(3, 1, 1, files.server), tlsa(2, 0, 1, files.ca)):
+            for wrong in (tlsa(3, 0, 2, other), tlsa(2, 1, 2, other)):
+                assert_proved(self.judge(files, wrong, good),
+                              f"TLSA {good}")
+
+    def test_d10_names_and_dates(self, files):
+        lonely = pki.self_signed(["mx.example.net"], not_before=pki.days(-9),
+                                 not_after=pki.days(-1))
+        chain = files.put("lonely.pem", lonely.pem)
+        answer = self.judge(files, tlsa(3, 1, 1, lonely), chain=chain)
+        assert_proved(answer, "proved: mx1.example.org by TLSA 3 1 1 ")
+        assert "valid until" not in answer[1]
+        record = tlsa(2, 0, 1, files.ca)
+        assert_refused(self.judge(files, record, asked=("--name", "a.org")),
+                       "certificate-host-mismatch", "not for a.org")
+        assert_proved(self.judge(files, record, asked=(
+            "--name", "a.org", "--name", "a.example.net")),
+                      "proved: a.example.net by ")
+        assert_refused(self.judge(files, record,
+                                  asked=(*self.named, "--at", "0")),
+                       "certificate-expired")
+
+    def test_d11_digest_agility(self, files):
+        other = pki.self_signed(["mx1.example.org"])
+        good, wrong = tlsa(3, 1, 1, files.server), tlsa(3, 1, 2, other)
+        assert_proved(self.judge(files, good))
+        assert_refused(self.judge(files, good, wrong),
+                       "certificate-not-trusted", "the record is 3 1 2 ")
+
+    def test_d9_unusable(self, files):
+        good = tlsa(3, 1, 1, files.server)
+        rows = {tlsa(0, 0, 1, files.ca): "PKIX-TA(0)",
+                tlsa(1, 1, 1, files.server): "PKIX-EE(1)",
+                "4" + good[1:]: "an unknown usage",
+                good[:-2]: "not the length of a SHA-256"}
+        for record, why in rows.items():
+            warning = (f"postern: warning: --tlsa {record}: unusable for "
+                       f"SMTP: {why}\n")
+            code, out, err = self.judge(files, record)
+            assert (code, err) == (1, warning)
+            assert out == ("refused: validation-failure: no usable TLSA "
+                           "record of mx1.example.org\n")
+            code, out, err = self.judge(files, record, good)
+            assert (code, err) == (0, warning)
+            assert out.startswith("proved: ")
+
+    @pytest.mark.parametrize("other, says", [
+        (["--trust", "/nonexistent"], "--trust does not go with --tlsa"),
+        (["--pin", "sha256:" + "0" * 64], "--pin does not go with --tlsa"),
+        (["--ip", "192.0.2.9"], "an address does not go with --tlsa"),
+        (["--name", "192.0.2.9"], "an address does not go with --tlsa"),
+    ])
+    def test_alone(self, files, other, says):
+        assert_usage(self.judge(files, tlsa(3, 1, 1, files.server),
+                                asked=(*self.named, *other)), says)
+
+    @pytest.mark.parametrize("record", [
+        "", "3 1 1", "3 1 1 0", "3 1 1 0g", "3 1 256 00", "x 1 1 00",
+        "3 1 1 00\n"])
+    def test_malformed(self, files, record):
+        assert_usage(self.judge(files, record),
+                     f"--tlsa {record}: must be a usage, a selector")
+
+    def test_usage(self, files):
+        good = tlsa(3, 1, 1, files.server)
+        assert_usage(self.judge(files, good, asked=()),
+                     "--tlsa needs --name")
+        assert_proved(self.judge(files, *[good] * 64))
+        assert_usage(self.judge(files, *[good] * 65), "too many records")
+
+
 def test_help():
     code, out, err = postern("--help")
     assert (code, err) == (0, "")
     assert out.startswith("usage: postern verify ")
-    for word in ("--chain", "--trust", "--name", "--ip", "--pin", "--at"):
+    for word in ("--chain", "--trust", "--name", "--ip", "--pin", "--tlsa",
+                 "--at"):
         assert f"\n  {word} " in out
 
 

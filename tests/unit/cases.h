@@ -22,14 +22,14 @@
 #define CASE_HOST      "mx.example.org"
 #define CASE_BYTES_MAX (1024 * 1024)
 
-/* The text of TITLE.KIND.pem, NUL-ended; the caller frees it. */
+/* The text of TITLE.ENDING, NUL-ended; the caller frees it. */
 static inline char *
-case_text(const char *title, const char *kind, size_t *len)
+case_file(const char *title, const char *ending, size_t *len)
 {
 	char path[512], *text;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/%s.%s.pem", TEST_CERTS, title, kind);
+	snprintf(path, sizeof(path), "%s/%s.%s", TEST_CERTS, title, ending);
 	if ((file = fopen(path, "r")) == NULL)
 		fail_msg("%s cannot be opened", path);
 	text = malloc(CASE_BYTES_MAX);
@@ -38,6 +38,16 @@ case_text(const char *title, const char *kind, size_t *len)
 	text[*len] = '\0';
 	fclose(file);
 	return text;
+}
+
+/* The text of TITLE.KIND.pem likewise. */
+static inline char *
+case_text(const char *title, const char *kind, size_t *len)
+{
+	char ending[32];
+
+	snprintf(ending, sizeof(ending), "%s.pem", kind);
+	return case_file(title, ending, len);
 }
 
 #endif

@@ -3,7 +3,8 @@
 """make_certs.py FOLDER writes the chains that test_verify.c judges.
 
 For each case there are CASE.chain.pem, what the server sent, and
-CASE.trust.pem, what the operator trusts.  Certificates are put together byte
+CASE.trust.pem, what the operator trusts; or CASE.tlsa, the records that
+test_dane.c judges the chain by.  Certificates are put together byte
 by byte, since a library refuses to make most of what is tested here.  All
 of them are made for the moment AT.
 """
@@ -334,7 +335,8 @@ def der_of(item):
 class Folder:
     def __init__(self, path):
         self.path = pathlib.Path(path)
-        (self.path / "seeds").mkdir(parents=True, exist_ok=True)
+        for seeds in ("seeds", "seeds_dane"):
+            (self.path / seeds).mkdir(parents=True, exist_ok=True)
 
     def case(self, title, chain, trust):
         chain = [der_of(item) for item in chain]
@@ -346,6 +348,18 @@ class Folder:
         seed = b"".join(len(der).to_bytes(2, "big") + der
                         for der in (*chain, trust[0]))
         (self.path / "seeds" / title).write_bytes(seed)
+
+    def dane(self, title, chain, *records):
+        chain = [der_of(item) for item in chain]
+        self.write_pem(f"{title}.chain.pem", chain)
+        (self.path / f"{title}.tlsa").write_text("".join(
+            f"{r[0]} {r[1]} {r[2]} {r[3:].hex()}\n" for r in records))
+        # For fuzz_dane: the number of records, and each of these and of the
+        # certificates behind two bytes of its length.
+        seed = bytes([len(records)]) + b"".join(
+            len(part).to_bytes(2, "big") + part for part in records)
+        seed += b"".join(len(der).to_bytes(2, "big") + der for der in chain)
+        (self.path / "seeds_dane" / title).write_bytes(seed)
 
     def write_pem(self, title, ders):
         with open(self.path / title, "wb") as file:
@@ -729,6 +743,251 @@ def make_constraints(out, root):
         dns(HOST), address(b"\1\2\3")])
 
 
+# TLSA records
+
+def record(usage_number, selector, matching, data):
+    if matching == 1:
+        data = hashlib.sha256(data).digest()
+    if matching == 2:
+        data = hashlib.sha512(data).digest()
+    return bytes([usage_number, selector, matching]) + data
+
+
+def of_cert(usage_number, matching, item):
+    return record(usage_number, 0, matching, der_of(item))
+
+
+def of_key(usage_number, matching, key):
+    return record(usage_number, 1, matching, key.spki)
+
+
+def make_dane(out):
+    def dated(start, end):
+        return {"start": AT + start * DAY, "end": AT + end * DAY}
+    root = CA("Private Root")
+    ca = CA("Private CA", root)
+    key, other_key = p256(), p256()
+    leaf = ca.leaf(key=key)
+    stranger = CA("Stranger Root")
+    old = dated(-60, -1)
+
+    def case(title, chain, *records):
+        out.dane("dane_" + title, chain, *records)
+
+    # A private authority, sent or in the record.
+    for matching in (0, 1, 2):
+        case(f"root_cert_{matching}", [leaf, ca, root],
+             of_cert(2, matching, root))
+        case(f"root_key_{matching}", [leaf, ca, root],
+             of_key(2, matching, root.key))
+        case(f"ca_cert_{matching}", [leaf, ca], of_cert(2, matching, ca))
+        case(f"ca_key_{matching}", [leaf, ca], of_key(2, matching, ca.key))
+        case(f"leaf_cert_{matching}", [leaf], of_cert(3, matching, leaf))
+        case(f"leaf_key_{matching}", [leaf], of_key(3, matching, key))
+    case("ca_of_more", [leaf, ca, root], of_cert(2, 1, ca))
+    case("other_root", [leaf, ca, root], of_cert(2, 1, stranger))
+    case("other_key", [leaf, ca, root], of_key(3, 1, other_key))
+    case("other_key_512", [leaf, ca, root], of_key(3, 2, other_key))
+    case("other_cert", [leaf, ca, root], of_cert(3, 1, ca.leaf(key=key)))
+    case("other_cert_full", [leaf], of_cert(3, 0, ca.leaf(key=key)))
+    case("root_not_sent", [leaf, ca], of_cert(2, 1, root))
+    case("alone", [leaf], of_cert(2, 1, ca))
+    second = CA("Second CA", ca)
+    below = second.leaf()
+    case("reordered", [below, root, stranger, ca, below, second],
+         of_cert(2, 1, root))
+    case("junk", [below, b"\x30\x03junk", stranger, second, stranger.leaf(),
+                  ca, ca], of_key(2, 1, ca.key))
+    case("leads_nowhere", [leaf, stranger], of_cert(2, 1, stranger))
+    case("leads_elsewhere", [leaf, ca, stranger], of_cert(2, 1, stranger))
+    cross = CA("Private Root", stranger, key=root.key)
+    case("cross_sent", [leaf, ca, cross], of_cert(2, 1, cross))
+    case("cross_key", [leaf, ca, cross, stranger], of_key(2, 1, root.key))
+    case("cross_up", [leaf, ca, cross, root, stranger],
+         of_cert(2, 1, stranger))
+    gone_cross = CA("Private Root", stranger, key=root.key, **old)
+    case("cross_expired", [leaf, ca, gone_cross, root],
+         of_key(2, 1, root.key))
+
+    # Authorities that only the record has.
+    case("full_root", [leaf, ca], of_cert(2, 0, root))
+    case("full_ca", [leaf], of_cert(2, 0, ca))
+    case("full_root_alone", [leaf], of_cert(2, 0, root))
+    gone = CA("Gone Root", **old)
+    case("full_expired", [gone.leaf()], of_cert(2, 0, gone))
+    case("full_junk", [leaf, ca], record(2, 0, 0, b"\x30\x03junk"))
+    case("full_short", [leaf, ca], of_cert(2, 0, root)[:-1])
+    case("full_long", [leaf, ca], of_cert(2, 0, root) + b"\0")
+    case("full_unread", [leaf, b"\x30\x03junk"], of_cert(2, 0, root))
+    case("full_impostor", [leaf, ca],
+         of_cert(2, 0, CA("Private Root", ids=False)))
+    case("key_root", [leaf, ca], of_key(2, 0, root.key))
+    case("key_ca", [leaf], of_key(2, 0, ca.key))
+    case("key_second", [below, second, ca], of_key(2, 0, root.key))
+    case("key_two", [below, second, ca], of_key(2, 0, other_key),
+         of_key(2, 0, root.key))
+    case("key_wrong", [leaf, ca], of_key(2, 0, other_key))
+    case("key_wrong_kind", [leaf, ca], of_key(2, 0, rsa_key(2048)))
+    case("key_short", [leaf, ca], of_key(2, 0, root.key)[:-1])
+    case("key_long", [leaf, ca], of_key(2, 0, root.key) + b"\0")
+    case("key_junk", [leaf, ca], record(2, 1, 0, b"\x30\x03junk"))
+    case("key_expired_leaf", [ca.leaf(**old)], of_key(2, 0, ca.key))
+    case("key_name", [ca.leaf(dns("mx.example.net"))], of_key(2, 0, ca.key))
+    case("key_damaged", [damaged(leaf)], of_key(2, 0, ca.key))
+    weak = CA("Weak Root", key=rsa_key(1024))
+    case("key_weak", [weak.leaf()], of_key(2, 0, weak.key))
+    case("key_sha1", [ca.leaf(algorithm=SHA1_EC)], of_key(2, 0, ca.key))
+    # An authority key identifier that names issuer and serial number.
+    by_serial = extension("2.5.29.35", seq(
+        context(0, ca.key.identifier, constructed=False),
+        context(1, email("a@example.org"), context(4, root.name)),
+        context(2, b"\x12\x34", constructed=False)))
+    case("key_by_serial", [ca.leaf(extensions=[
+        alt_names(dns(HOST)), by_serial])], of_key(2, 0, ca.key))
+    by_name = extension("2.5.29.35", seq(
+        context(1, context(4, root.name))))
+    case("key_by_name", [ca.leaf(extensions=[
+        alt_names(dns(HOST)), by_name])], of_key(2, 0, ca.key))
+    for title, value in (("empty", b""), ("open", b"\x30\x7f\xa1"),
+                         ("names", seq(context(1, b"\xa4\x7f")))):
+        case("key_id_" + title, [ca.leaf(extensions=[
+            alt_names(dns(HOST)), extension("2.5.29.35", value)])],
+             of_key(2, 0, ca.key))
+    # The key is there, on a certificate that is not good any more.
+    old_ca = CA("Private CA", root, key=ca.key, **old)
+    case("key_sent_expired", [leaf, old_ca], of_key(2, 0, ca.key))
+    many = [CA("Level 0")]
+    for i in range(1, 9):
+        many.append(CA(f"Level {i}", many[-1]))
+    case("depth_most", [many[6].leaf(), *reversed(many[1:7])],
+         of_key(2, 0, many[0].key))
+    case("depth_over", [many[7].leaf(), *reversed(many[1:8])],
+         of_key(2, 0, many[0].key))
+    same = [CA("Same", CA("Same", ids=False), ids=False, more=[
+        extension(f"1.3.6.1.4.1.55555.3.{i}", NULL)]) for i in range(40)]
+    case("key_maze", [same[0].leaf(), *same],
+         *(of_key(2, 0, p256()) for _ in range(64)))
+
+    # The leaf is no authority over itself.
+    lone_key = p256()
+    who = name("a server")
+    lone = certificate(who, who, lone_key, lone_key, [
+        basic(True), alt_names(dns(HOST))])
+    plain = certificate(who, who, lone_key, lone_key, [
+        alt_names(dns(HOST))])
+    own = certificate(seq(), who, lone_key, lone_key, [
+        basic(False), alt_names(dns(HOST))])
+    for title, der in (("lone", lone), ("lone_plain", plain), ("own", own)):
+        for matching in (0, 1, 2):
+            case(f"{title}_cert_{matching}", [der, der],
+                 of_cert(2, matching, der))
+            case(f"{title}_key_{matching}", [der, der],
+                 of_key(2, matching, lone_key))
+    for matching in (0, 1, 2):
+        case(f"leaf_as_ta_cert_{matching}", [leaf, leaf, ca],
+             of_cert(2, matching, leaf))
+        case(f"leaf_as_ta_key_{matching}", [leaf, leaf, ca],
+             of_key(2, matching, key))
+
+    # Usage 3 looks at the leaf alone.
+    bad = ca.leaf(dns("mx.example.net"), key=key, algorithm=SHA1_EC, **old)
+    for title, item in (("bad", bad), ("lone", lone)):
+        spki = key if title == "bad" else lone_key
+        case(f"ee_{title}_cert", [item], of_cert(3, 1, item))
+        case(f"ee_{title}_key", [item, b"\x30\x03junk"],
+             of_key(3, 1, spki))
+    unread = certificate(seq(octets(b"x")), ca.name, key, ca.key, [])
+    case("ee_unread_key", [unread], of_key(3, 1, key))
+    case("ee_unread_cert", [unread], of_cert(3, 1, unread))
+    case("ee_unread_other", [unread], of_key(3, 1, other_key))
+    case("ee_junk_cert", [b"\x30\x03junk"],
+         record(3, 0, 1, b"\x30\x03junk"))
+    case("ee_junk_key", [b"\x30\x03junk"], of_key(3, 1, key))
+    case("ee_empty", [b"\x30\x03junk"], record(3, 1, 1, b""))
+    case("ee_not_first", [leaf, ca], of_key(3, 1, ca.key))
+    case("ee_short", [leaf], of_cert(3, 0, leaf)[:-1])
+    case("ee_long", [leaf], of_cert(3, 0, leaf) + b"\0")
+    case("ee_key_short", [leaf], of_key(3, 0, key)[:-1])
+    case("ee_key_long", [leaf], of_key(3, 0, key) + b"\0")
+    case("ta_unread", [unread, ca], of_cert(2, 1, ca))
+
+    # Usage 2 looks at all of the path.
+    case("ta_expired_leaf", [ca.leaf(**old), ca], of_cert(2, 1, ca))
+    case("ta_early_leaf", [ca.leaf(**dated(1, 60)), ca], of_cert(2, 1, ca))
+    case("ta_expired_ca", [old_ca.leaf(), old_ca, root], of_cert(2, 1, root))
+    case("ta_expired_anchor", [leaf, old_ca], of_key(2, 1, ca.key))
+    case("ta_expired_root", [gone.leaf(), gone], of_cert(2, 1, gone))
+    case("ta_name", [ca.leaf(dns("mx.example.net")), ca], of_cert(2, 1, ca))
+    case("ta_wildcard", [ca.leaf(dns("*.example.org")), ca],
+         of_cert(2, 1, ca))
+    case("ta_cn_only", [ca.leaf(subject=HOST, extensions=[]), ca],
+         of_cert(2, 1, ca))
+    case("ta_damaged", [damaged(leaf), ca], of_cert(2, 1, ca))
+    case("ta_damaged_ca", [leaf, damaged(ca.der), root],
+         of_cert(2, 1, root))
+    case("ta_sha1", [ca.leaf(algorithm=SHA1_EC), ca], of_cert(2, 1, ca))
+    case("ta_rsa_1024", [ca.leaf(key=weak.key), ca], of_cert(2, 1, ca))
+    server = CA("server", ca, extensions=[
+        basic(False), usage(DIGITAL_SIGNATURE)])
+    case("ta_leaf_signs", [server.leaf(), server], of_cert(2, 1, server))
+    case("ta_leaf_between", [server.leaf(), server, ca], of_cert(2, 1, ca))
+    limited = CA("Limited", root, more=[constraints([dns("example.net")])])
+    case("ta_constraints", [limited.leaf(), limited], of_cert(2, 1, limited))
+    none_below = CA("None Below", path_length=0)
+    under = CA("Under", none_below)
+    case("ta_length", [under.leaf(), under, none_below],
+         of_cert(2, 1, none_below))
+    client = ca.leaf(extensions=[purposes(CLIENT), alt_names(dns(HOST))])
+    case("ta_client", [client, ca], of_cert(2, 1, ca))
+
+    # Both usages, several records.
+    no_3, no_2 = of_key(3, 1, other_key), of_cert(2, 1, stranger)
+    case("both_by_3", [leaf, ca], no_2, of_key(3, 1, key))
+    case("both_by_2", [leaf, ca], no_3, of_cert(2, 1, ca))
+    case("both_no", [leaf, ca], no_3, no_2)
+    case("both_expired", [ca.leaf(**old), ca], no_3, of_cert(2, 1, ca))
+    case("both_name_by_3", [ca.leaf(dns("mx.example.net"), key=key), ca],
+         of_cert(2, 1, ca), of_key(3, 1, key))
+    case("second_of_3", [leaf, ca], no_3, of_key(3, 1, key), no_2)
+    case("second_of_2", [leaf, ca], no_2, of_key(2, 1, ca.key))
+
+    # What is not usable matches nothing.
+    digest = hashlib.sha256(key.spki).digest()
+    ca_digest = hashlib.sha256(ca.der).digest()
+    unusable = {
+        "pkix_ta": of_cert(0, 1, ca), "pkix_ee": of_key(1, 1, key),
+        "usage_4": of_key(4, 1, key), "usage_255": of_key(255, 1, key),
+        "selector_2": record(3, 2, 1, key.spki),
+        "matching_3": bytes([3, 1, 3]) + digest,
+        "short": bytes([3, 1, 1]) + digest[:-1],
+        "long": bytes([3, 1, 1]) + digest + b"\0",
+        "ta_short": bytes([2, 0, 1]) + ca_digest[:-1],
+        "ta_long": bytes([2, 0, 1]) + ca_digest + b"\0",
+        "short_512": of_key(3, 2, key)[:-1],
+        "digest_as_512": bytes([3, 1, 2]) + digest,
+    }
+    for title, one in unusable.items():
+        case("unusable_" + title, [leaf, ca], one)
+        case("unusable_also_" + title, [leaf, ca], one, no_3)
+    case("unusable_and_good", [leaf, ca], *unusable.values(),
+         of_key(3, 1, key))
+
+    # Of digests, the strongest of its usage and selector decides.
+    wrong_512 = of_key(3, 2, other_key)
+    case("agility_weak", [leaf, ca], of_key(3, 1, key), wrong_512)
+    case("agility_weak_last", [leaf, ca], wrong_512, of_key(3, 1, key))
+    case("agility_strong", [leaf, ca], of_key(3, 2, key), no_3)
+    case("agility_both_strong", [leaf, ca], wrong_512, of_key(3, 2, key))
+    case("agility_selector", [leaf, ca], of_cert(3, 1, leaf), wrong_512)
+    case("agility_usage", [leaf, ca], wrong_512, of_key(2, 1, ca.key))
+    case("agility_full", [leaf, ca], wrong_512, of_key(3, 0, key))
+    case("agility_full_wrong", [leaf, ca], of_key(3, 0, other_key),
+         of_key(3, 1, key))
+    case("agility_ta", [leaf, ca], of_cert(2, 1, ca),
+         of_cert(2, 2, stranger))
+    case("agility_bad_512", [leaf, ca], of_key(3, 1, key), wrong_512[:-1])
+
+
 def main():
     out = Folder(sys.argv[1])
     root = CA("Lab Root")
@@ -742,6 +1001,7 @@ def main():
     make_roles(out, root, ca)
     make_lengths(out, root)
     make_constraints(out, root)
+    make_dane(out)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@
 #include "certs/digest.h"
 #include "certs/verify.h"
 #include "proxy/base/clock.h"
+#include "proxy/policy/tlsa.h"
 
 #define FROM  1000
 #define UNTIL 2000
@@ -108,6 +109,17 @@ test_32_all_counts(void **state)
 	static const char *const joined[] = {"a.exampleb.example"};
 	static const uint8_t ip[16] = {192, 0, 2, 1}, ip2[] = {192, 0, 2, 2};
 	static const uint8_t pins[2][32] = {{1}, {2}};
+	static const uint8_t data[64] = {1, 1, 2};
+	static const struct tlsa tlsa[] = {
+	    {3, 1, 1, 32, data},
+	    {3, 1, 1, 32, data + 1},
+	    {2, 1, 1, 32, data},
+	    {3, 0, 1, 32, data},
+	    {3, 1, 2, 32, data},
+	    {3, 1, 1, 33, data},
+	    {3, 1, 0, 1, data},
+	    {3, 1, 0, 1, data + 1},
+	};
 	static const char trusts[2];
 	static const char *const pems[] = {BLOCK("YWE="), BLOCK("YWI="),
 	    BLOCK("YWE=") BLOCK("YWI="), BLOCK("YWFhYg==")};
@@ -134,6 +146,22 @@ test_32_all_counts(void **state)
 	    {.trust = trust, .pins = pins + 1, .pin_count = 1},
 	    {.trust = trust, .pins = pins, .pin_count = 2},
 	    {.pins = pins, .pin_count = 1},
+	    {.names = one, .name_count = 1, .tlsa = tlsa, .tlsa_count = 1},
+	    {.names = other, .name_count = 1, .tlsa = tlsa, .tlsa_count = 1},
+	    {.names = one, .name_count = 1, .tlsa = tlsa, .tlsa_count = 2},
+	    {.names = one, .name_count = 1, .tlsa = tlsa + 1, .tlsa_count = 1},
+	    {.names = one, .name_count = 1, .tlsa = tlsa + 2, .tlsa_count = 1},
+	    {.names = one, .name_count = 1, .tlsa = tlsa + 3, .tlsa_count = 1},
+	    {.names = one, .name_count = 1, .tlsa = tlsa + 4, .tlsa_count = 1},
+	    {.names = one, .name_count = 1, .tlsa = tlsa + 5, .tlsa_count = 1},
+	    {.names = one, .name_count = 1, .tlsa = tlsa + 6, .tlsa_count = 1},
+	    {.names = one, .name_count = 1, .tlsa = tlsa + 6, .tlsa_count = 2},
+	    {.trust = trust,
+		.names = one,
+		.name_count = 1,
+		.tlsa = tlsa,
+		.tlsa_count = 1},
+	    {.pins = pins, .pin_count = 1, .tlsa = tlsa, .tlsa_count = 1},
 	};
 	enum {
 		REQUESTS = sizeof(requests) / sizeof(requests[0]),

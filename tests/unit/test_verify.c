@@ -10,16 +10,13 @@
 #include <openssl/mem.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "certs/chain.h"
 #include "certs/store.h"
 #include "tests/unit/cases.h"
+#include "tests/unit/starve.h"
 
 #define CPU_SECONDS_MAX 2 /* for one verdict, under sanitizers too */
 
@@ -791,10 +788,6 @@ test_leaf_names(void **state)
 	unload(&loaded);
 }
 
-/*
- * Memory that runs out: this program's malloc is everybody's, BoringSSL's
- * included.  A sanitizer brings its own.
- */
 #ifdef POSTERN_SANITIZE
 static void
 test_out_of_memory(void **state)
@@ -803,58 +796,6 @@ test_out_of_memory(void **state)
 	skip();
 }
 #else
-static long allocations_left = -1; /* until it fails; -1: never */
-static bool fails_for_good;
-static bool has_failed;
-
-void *__libc_malloc(size_t);
-void *__libc_calloc(size_t, size_t);
-void *__libc_realloc(void *, size_t);
-
-/*
- * BoringSSL asks for no bytes here and there, adds eight of its own to them,
- * and does not mind if it gets none.
- */
-static bool
-fails_now(size_t size)
-{
-	if (allocations_left < 0 || size <= 8)
-		return false;
-	if (allocations_left > 0) {
-		allocations_left--;
-		return false;
-	}
-	if (!fails_for_good)
-		allocations_left = -1;
-	has_failed = true;
-	return true;
-}
-
-void *
-malloc(size_t size)
-{
-	return fails_now(size) ? NULL : __libc_malloc(size);
-}
-
-void *
-calloc(size_t count, size_t size)
-{
-	return fails_now(count * size) ? NULL : __libc_calloc(count, size);
-}
-
-void *
-realloc(void *old, size_t size)
-{
-	return fails_now(size) ? NULL : __libc_realloc(old, size);
-}
-
-enum starved {
-	STARVED_NEVER,
-	STARVED_REFUSED,
-	STARVED_PARTLY,
-	STARVED_WRONG
-};
-
 /*
  * Not all of BoringSSL tells when memory runs out: in the arithmetic of a
  * signature, say, it is as if the signature were wrong.  What may never be
@@ -900,44 +841,6 @@ starve_store(const char *title, long after)
 		return STARVED_PARTLY;
 	print_error("%s: allocation %ld: store\n", title, after);
 	return STARVED_WRONG;
-}
-
-/*
- * In a process of its own, since not every BoringSSL survives the lack of
- * memory itself; dead, it lets nobody through.
- */
-static enum starved
-starve_apart(
-    enum starved (*starve)(const char *, long), const char *title, long after)
-{
-	static const struct rlimit no_core;
-	int status;
-	pid_t pid;
-
-	assert_int_not_equal(pid = fork(), -1);
-	if (pid == 0) {
-		signal(SIGSEGV, SIG_DFL); /* cmocka would tell of it */
-		setrlimit(RLIMIT_CORE, &no_core);
-		_exit((int)starve(title, after));
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFEXITED(status) ? (enum starved)WEXITSTATUS(status)
-	                         : STARVED_REFUSED;
-}
-
-/* Every allocation on the way fails once. */
-static void
-starve_all(enum starved (*starve)(const char *, long), const char *title)
-{
-	long after = 0, refused = 0;
-	enum starved starved;
-
-	do {
-		starved = starve_apart(starve, title, after++);
-		assert_int_not_equal(starved, STARVED_WRONG);
-		refused += starved == STARVED_REFUSED;
-	} while (starved != STARVED_NEVER);
-	assert_true(refused > after * 3 / 4);
 }
 
 static void
