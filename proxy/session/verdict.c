@@ -6,6 +6,7 @@
 
 #include "proxy/session/verdict.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include "certs/chain.h"
 #include "certs/store.h"
 #include "proxy/session/verdict_cache.h"
+
+static_assert(DECISION_TLSA_MAX <= VERIFY_TLSA_MAX, "all records of a name");
 
 static const enum result_word words[] = {
     [VERIFY_PROVED] = RESULT_NONE,

@@ -93,6 +93,123 @@ test_refused(void **state)
 	assert_string_equal(verdict.status, "5.7.5");
 }
 
+/* The leaf's own record, or with `wrong` another key's. */
+static void
+add_record(struct decision *decision, size_t name, bool is_wrong)
+{
+	uint8_t key[32];
+	struct tlsa record = {.usage = TLSA_DANE_EE,
+	    .selector = TLSA_SPKI,
+	    .matching = TLSA_SHA256,
+	    .len = sizeof(key),
+	    .data = key};
+	const uint8_t *der;
+	size_t len;
+
+	der = chain_der(chain, 0, &len);
+	assert_int_equal(cert_spki_sha256(der, len, key), 0);
+	key[0] ^= is_wrong;
+	assert_true(decision_add_tlsa(decision, name, &record));
+}
+
+static struct decision
+dane_of(const char *base, bool is_wrong)
+{
+	struct decision decision = proof_of(base);
+
+	decision.evidence = EVIDENCE_DANE;
+	add_record(&decision, 0, is_wrong);
+	return decision;
+}
+
+static void
+test_dane(void **state)
+{
+	struct decision decision = dane_of("base.example.net", false);
+	struct verdict verdict = judge(&decision, true, CONFIG_DEFER);
+
+	(void)state;
+	assert_true(verdict.passes && !verdict.is_exception);
+	assert_int_equal(verdict.evidence, EVIDENCE_DANE);
+	assert_string_equal(verdict.name, "base.example.net");
+	assert_non_null(strstr(verdict.text, "proved by dane: TLSA 3 1 1 "));
+
+	/* The name, which trust would prove, proves nothing here. */
+	decision = dane_of(CASE_HOST, true);
+	verdict = judge(&decision, true, CONFIG_DEFER);
+	assert_false(verdict.passes);
+	assert_true(verdict.is_identity);
+	assert_int_equal(verdict.evidence, EVIDENCE_DANE);
+	assert_int_equal(verdict.word, RESULT_CERTIFICATE_NOT_TRUSTED);
+	assert_string_equal(verdict.status, "4.7.5");
+	assert_non_null(strstr(verdict.text, "not proved by dane: "));
+}
+
+/* Each host of a domain by its own evidence, and by no other's. */
+static void
+test_hosts_apart(void **state)
+{
+	struct decision decision = dane_of("dane.example.net", true);
+	struct verdict verdict;
+
+	(void)state;
+	decision.evidence = EVIDENCE_MTA_STS;
+	decision.name_count = decision.sni_count = 2;
+	strlcpy(decision.names[1], CASE_HOST, DECISION_NAME_MAX);
+	verdict = judge(&decision, true, CONFIG_DEFER);
+	assert_true(verdict.passes);
+	assert_false(verdict.is_identity);
+	assert_int_equal(verdict.evidence, EVIDENCE_MTA_STS);
+	assert_int_equal(verdict.word, RESULT_NONE);
+	assert_string_equal(verdict.name, CASE_HOST);
+
+	/* The name is of the host that has records: it is not enough. */
+	strlcpy(decision.names[0], CASE_HOST, DECISION_NAME_MAX);
+	strlcpy(decision.names[1], "other.example.net", DECISION_NAME_MAX);
+	verdict = judge(&decision, true, CONFIG_DEFER);
+	assert_false(verdict.passes);
+	assert_int_equal(verdict.evidence, EVIDENCE_DANE); /* the first one's */
+	assert_int_equal(verdict.word, RESULT_CERTIFICATE_NOT_TRUSTED);
+
+	/* The other way round, the second host's records prove. */
+	decision = proof_of("other.example.net");
+	decision.name_count = decision.sni_count = 2;
+	strlcpy(decision.names[1], "dane.example.net", DECISION_NAME_MAX);
+	add_record(&decision, 1, false);
+	verdict = judge(&decision, true, CONFIG_DEFER);
+	assert_true(verdict.passes);
+	assert_int_equal(verdict.evidence, EVIDENCE_DANE);
+	assert_string_equal(verdict.name, "dane.example.net");
+}
+
+/* DANE-TA wants a name: the base domain, or the recipient's (RFC 7672 3.2.2).
+ */
+static void
+test_also(void **state)
+{
+	struct decision decision = proof_of("base.example.net");
+	size_t len;
+	const uint8_t *der;
+	struct tlsa record = {.usage = TLSA_DANE_TA};
+	struct verdict verdict;
+
+	(void)state;
+	der = chain_der(chain, chain_count(chain) - 1, &len);
+	record.len = (uint16_t)len;
+	record.data = der;
+	decision.evidence = EVIDENCE_DANE;
+	assert_true(decision_add_tlsa(&decision, 0, &record));
+	verdict = judge(&decision, true, CONFIG_DEFER);
+	assert_false(verdict.passes);
+	assert_int_equal(verdict.word, RESULT_CERTIFICATE_HOST_MISMATCH);
+	decision.also_count = 1;
+	strlcpy(decision.also[0], CASE_HOST, DECISION_NAME_MAX);
+	verdict = judge(&decision, true, CONFIG_DEFER);
+	assert_true(verdict.passes);
+	/* The base domain is what the next connection asks for. */
+	assert_string_equal(verdict.name, "base.example.net");
+}
+
 /* RFC 8461 5.1: nothing is refused for good by what may have changed. */
 static void
 test_unconfirmed(void **state)
@@ -437,6 +554,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_proved),
 	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_dane),
+	    cmocka_unit_test(test_hosts_apart),
+	    cmocka_unit_test(test_also),
 	    cmocka_unit_test(test_unconfirmed),
 	    cmocka_unit_test(test_observed),
 	    cmocka_unit_test(test_note_and_peer),
