@@ -71,10 +71,12 @@ def start_gateway(lab):
     as the test; options as for Gateway."""
     started = []
 
-    def start(*settings, mode="gateway", ns=None, **options):
+    def start(*settings, mode="gateway", ns=None, state_directory=None,
+              **options):
         place = lab.gateway if mode == "gateway" else lab.client
-        gateway = Gateway(lab, ns or place, lab.config(*settings, mode=mode),
-                          **options)
+        config = lab.config(*settings, mode=mode,
+                            state_directory=state_directory)
+        gateway = Gateway(lab, ns or place, config, **options)
         started.append(gateway)
         return gateway
 

@@ -30,7 +30,9 @@ Domains and MX hosts:
 
     mx = lab.mx("mx.a.example", certificates=[lab.issue("mx.a.example")],
                 starttls=True, ...)          # attributes of SmtpServer
-    lab.domain("a.example", mx, signed=False)
+    lab.domain("a.example", mx, signed=False)        # or signing="expired"
+    lab.tlsa(mx, "3 1 1", "2 0 1")       # true of its certificate and its CA
+    sts = lab.sts("a.example", mx=["mx.a.example"])  # mode enforce
     name = lab.fresh("word")                 # "word-3.example", never used
     lab.name_host("mx2.a.example", mx.addresses); lab.publish()
     lab.middlebox(mx.addresses)              # strips STARTTLS in front of it
@@ -39,7 +41,8 @@ Domains and MX hosts:
 What a server does and records: smtp_server.  Certificates of every badness:
 pki, with lab.issuing_ca (below lab.ca, which lab.trust holds) and
 lab.unknown_ca.  Names, and name servers that misbehave: nameservers, as
-lab.dns.  The stock MTAs: mta.  A client that shows every byte: smtp_client.
+lab.dns; those that forge or wear out: hostile_dns.  MTA-STS policies on a
+stock nginx, and Redis (lab.redis()): web.  The stock MTAs: mta.  A client that shows every byte: smtp_client.
 The judge: tap, as lab.tap.  postern itself: gateway.  The standard world of
 good and bad domains, with what is expected of each: world.
 """

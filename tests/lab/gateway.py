@@ -30,16 +30,22 @@ mount --bind "$1/group" /etc/group
 mount -t tmpfs -o mode=755 lab "$1/bin"
 cp "$2/postern" "$2/postern-relay" "$2/postern-policy" "$1/bin"
 run=$1/bin/postern
-shift 2
-exec "$run" "$@"
+become=$3
+eval "$4"
+shift 4
+exec $become "$run" "$@"
 """
+
+_PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 
 
 class Gateway:
     """A running `postern run`; ready when made."""
 
     def __init__(self, lab, ns, config, *, build=None, wait=True,
-                 arguments=(), env=()):
+                 arguments=(), env=(), setup=""):
+        """setup: shell text, run as root where only it sees what is
+        mounted."""
         self.lab = lab
         self.ns = ns
         self.build = build or BUILD
@@ -49,6 +55,7 @@ class Gateway:
         self.process = None
         self._arguments = arguments
         self._env = dict(env)
+        self._setup = setup
         os.mkdir(f"{self.directory}/bin")
         self._add_user()
         self.configure(config)
@@ -90,10 +97,18 @@ class Gateway:
         """Runs another `postern ...` in the same place, to its end."""
         return self.ns.run(*self._inside(arguments), **options)
 
-    def _inside(self, arguments):
+    def as_user(self, *arguments, **options):
+        """Runs a `postern ...` that needs no privilege, without any, as the
+        user that the children run as; to its end, however it ends."""
+        become = (f"setpriv --reuid={self.lab.user} --regid={self.lab.user}"
+                  " --clear-groups --no-new-privs --inh-caps=-all --")
+        options.setdefault("check", False)
+        return self.ns.run(*self._inside(arguments, become), **options)
+
+    def _inside(self, arguments, become=""):
         return ("unshare", "--mount", "--propagation", "private", "--",
                 "/bin/sh", "-ec", _ENTER, "sh", self.directory,
-                self.build, *arguments)
+                self.build, become, self._setup, *arguments)
 
     def configure(self, text):
         """Writes the configuration; reload makes it seen."""
@@ -144,6 +159,15 @@ class Gateway:
         for pid in pids:
             os.kill(pid, number)
         return pids
+
+    def verdict(self, domain, since=0):
+        """The last verdict that it logged on a recipient's domain since a
+        mark, as {key: value}; waits for one."""
+        pattern = re.compile(rf"verdict .* to={re.escape(domain)} .*")
+        self.log.wait(pattern, since=since)
+        line = self.log.matching(pattern, since)[-1][0]
+        return {key: value.strip('"')
+                for key, value in _PAIR.findall(line)}
 
     def reload(self):
         """SIGHUP; returns once the new configuration is in use."""

@@ -18,6 +18,7 @@ from lab.netns import Namespace, link
 from lab.smtp_client import Client
 from lab.smtp_server import SmtpServer
 from lab.tap import Tap
+from lab.web import Redis, Sts, Web
 
 STATE = "/run/postern-lab"
 ROOTS = os.path.abspath(f"{os.path.dirname(__file__)}/../../build/lab")
@@ -50,6 +51,7 @@ class Lab:
         self._stack = contextlib.ExitStack()
         self._numbers = itertools.count(2)
         self._names = itertools.count(1)
+        self._web = None
         self.user = _free_user()
         try:
             self._make_directory()
@@ -95,6 +97,13 @@ class Lab:
         """A fresh folder of the lab's."""
         path = f"{self.directory}/{what}-{next(self._names)}"
         os.makedirs(path)
+        return path
+
+    def state_directory(self):
+        """A fresh folder for what postern keeps past its own life."""
+        path = self.directory_for("state")
+        os.chmod(path, 0o700)
+        os.chown(path, self.user, self.user)
         return path
 
     def namespace(self, name):
@@ -197,11 +206,11 @@ class Lab:
         return self.issuing_ca.issue(list(names), list(ips), **options)
 
     def mx(self, name, *, certificates=None, addresses=None, port=25,
-           **settings):
+           tlsa=(), **settings):
         """An MX host with its address records; good unless told otherwise.
 
-        settings are attributes of SmtpServer.  domain() or publish() makes
-        the name seen.
+        settings are attributes of SmtpServer; tlsa is as for tlsa().
+        domain() or publish() makes the name seen.
         """
         if addresses is None:
             addresses = self.new_addresses()
@@ -214,7 +223,28 @@ class Lab:
                 raise AttributeError(key)
             setattr(server, key, value)
         self.name_host(name, addresses)
+        if tlsa:
+            self.tlsa(server, *([tlsa] if isinstance(tlsa, str) else tlsa))
         return server
+
+    def tlsa(self, host, *records, certificate=None, port=25, ttl=60):
+        """A host's TLSA records, in place of those that it had: "3 1 1 HEX",
+        or "3 1 1" for what is true of the certificate, of usage 0 and 2 for
+        the CA right above it.  host is a name or an SmtpServer, whose first
+        certificate then is meant.  publish makes them seen."""
+        name = getattr(host, "name", host)
+        if certificate is None and hasattr(host, "certificates"):
+            certificate = host.certificates[0]
+        zone = self.dns.zone_of(name)
+        owner = f"_{port}._tcp.{name}."
+        zone.remove(owner, "TLSA")
+        for record in records:
+            if len(record.split()) == 3:
+                at = certificate
+                if record.startswith(("0", "2")):
+                    at = certificate.above[0]
+                record = at.tlsa(record)
+            zone.add(f"{owner} {ttl} TLSA {record}")
 
     def name_host(self, name, addresses):
         """Adds A and AAAA records; publish makes them seen."""
@@ -223,17 +253,21 @@ class Lab:
               for a in addresses))
 
     def domain(self, name, *hosts, signed=True, own_server=False,
-               publish=True):
+               signing="nsec", publish=True):
         """A domain whose MX hosts are these, best first: SmtpServers or
-        names.  Its zone is signed, and published, unless told otherwise."""
+        names.  Its zone is signed, and published, unless told otherwise;
+        signing is one of nameservers.SIGNINGS."""
+        options = {"signed": signed, "own_server": own_server,
+                   "signing": signing}
         zone = self.dns.zones.get(name + ".")
         if zone is None:
-            zone = self.dns.zone(name, signed=signed, own_server=own_server)
-        elif (zone.signed, zone.server is not None) != (signed, own_server):
+            zone = self.dns.zone(name, **options)
+        elif ((zone.signed, zone.server is not None, zone.signing)
+              != (signed, own_server, signing)):
             # Made on the way, for an MX host's name.
-            records = [r for r in zone.records if not r.startswith("@ NS")]
-            zone = self.dns.zone(name, records, signed=signed,
-                                 own_server=own_server)
+            records = [r for r in zone.records if not (
+                r.startswith("@ NS") or r.startswith(f"ns.{name}. "))]
+            zone = self.dns.zone(name, records, **options)
         zone.add(*(f"@ MX {10 * rank} {getattr(host, 'name', host)}."
                    for rank, host in enumerate(hosts, 1)))
         if publish:
@@ -247,8 +281,31 @@ class Lab:
         self.domain(name, server)
         return name, server
 
+    def sts(self, domain, mode="enforce", *, publish=True, **settings):
+        """A domain's MTA-STS, good and published unless told otherwise: see
+        web.Sts for the settings, and for what it does."""
+        made = self._add(Sts(self, self.web, domain, mode=mode, **settings))
+        if publish:
+            self.publish()
+        return made
+
+    @property
+    def web(self):
+        """The web server, raised when it is first needed."""
+        if self._web is None:
+            self._web = self._add(Web(self.internet, f"{self.directory}/web",
+                                      f"{ROOTS}/web"))
+        return self._web
+
+    def redis(self, **options):
+        """A running redis-server, with a url."""
+        return self._add(Redis(self.web, self.new_addresses(), **options))
+
     def publish(self):
+        """Makes seen what zones and policy hosts now are."""
         self.dns.publish()
+        if self._web is not None:
+            self._web.publish()
 
     def middlebox(self, addresses, *rewrite):
         """A box in front of these addresses; by default it strips
@@ -288,11 +345,14 @@ class Lab:
             options.setdefault("port", server.port)
         return Client(ns or self.client, address, **options)
 
-    def config(self, *settings, mode="gateway"):
-        """A configuration for postern in this lab, and more lines of it."""
+    def config(self, *settings, mode="gateway", state_directory=None):
+        """A configuration for postern in this lab, and more lines of it.  Its
+        state directory is a fresh one unless it is given."""
         interfaces = 'interfaces = ["lan0"]\n' if mode == "gateway" else ""
+        state = state_directory or self.state_directory()
         return (f"mode = {mode}\n{interfaces}"
                 f'trust = "{self.trust}"\n'
+                f'state_directory = "{state}"\n'
                 f'dns {{\n    root_hints = "{self.dns.root_hints}"\n'
                 f'    trust_anchor = "{self.dns.trust_anchor}"\n}}\n'
                 + "\n".join(settings) + "\n")

@@ -15,7 +15,11 @@ a test scripts:
     dns.queries                                       # (server, name, type)
 
 Scripted zones need a server of their own: resolvers hold what a server does
-against all of its zones.
+against all of its zones.  Zones may be wrong in themselves, too (SIGNINGS):
+
+    dns.zone("d.example", [...], signing="expired")
+
+What forges denials and wears validators out is in hostile_dns.
 """
 
 import contextlib
@@ -37,10 +41,25 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+import dns.zone
 
 TTL = 60
 NEGATIVE_TTL = 1  # so that a name may appear while a lab runs
 SIGNING = "ECDSAP256SHA256"
+# How a zone with signed=True is signed, and what its parent says of it.
+SIGNINGS = {
+    "nsec": "as it should be",
+    "nsec3": "likewise, with hashed denials",
+    "nsec3-costly": "with 2000 iterations of the hash",
+    "expired": "the signatures ended ten days ago",
+    "future": "they begin in ten days",
+    "other-key": "the parent's DS is another key's",
+    "none": "the parent has a DS, the zone no signature",
+    "island": "signed, but the parent has no DS",
+}
+_DENIALS = {"nsec3": ["-n", "-t", "0"], "nsec3-costly": ["-n", "-t", "2000"]}
+# Days from now: begin and end.  Validators forgive a day.
+_SIGNED = {"expired": (-40, -10), "future": (10, 40)}
 _BACKENDS = {"root": "127.0.0.2", "tld": "127.0.0.3", "leaf": "127.0.0.4"}
 
 
@@ -180,7 +199,7 @@ class Server:
             return usual
         answer = act(query, dns.message.from_wire(usual))
         if isinstance(answer, dns.message.Message):
-            answer = answer.to_wire(max_size=65535)
+            answer = _wire(query, answer, tcp)
         return answer
 
     def _ask(self, wire, tcp):
@@ -202,6 +221,15 @@ class Server:
             each.close()
 
 
+def _wire(query, answer, tcp):
+    wire = answer.to_wire(max_size=65535)
+    if tcp or len(wire) <= max(query.payload, 512):
+        return wire
+    cut = dns.message.make_response(query)
+    cut.flags |= dns.flags.TC | dns.flags.AA
+    return cut.to_wire()
+
+
 def _exactly(sock, size):
     data = b""
     while len(data) < size:
@@ -215,19 +243,38 @@ def _exactly(sock, size):
 class Zone:
     """A zone's records; `records` may be changed, then publish."""
 
-    def __init__(self, origin, records, signed, server):
+    def __init__(self, origin, records, signed, server, signing="nsec"):
+        if signing not in SIGNINGS:
+            raise ValueError(signing)
         self.origin = origin.rstrip(".") + "."
         self.records = list(records)
         self.signed = signed
+        self.signing = signing
         self.server = server  # a Server of its own, or None
         self.serial = 0
         self.key = None
         self.ds = None
+        self.path = None  # as it was published last
         self.is_dirty = True
 
     def add(self, *records):
         self.records += records
         self.is_dirty = True
+
+    def remove(self, owner, kind):
+        """Takes out what add was given as "OWNER KIND ...", or with a TTL
+        between these."""
+        self.records = [r for r in self.records if not (
+            r.split()[0] == owner and kind in r.split()[1:3])]
+        self.is_dirty = True
+
+    def signed_rrset(self, name, kind):
+        """An RRset as published, and its RRSIGs."""
+        zone = dns.zone.from_file(self.path, self.origin, relativize=False)
+        name = dns.name.from_text(name)
+        covers = dns.rdatatype.from_text(kind)
+        return (zone.get_rrset(name, covers),
+                zone.get_rrset(name, dns.rdatatype.RRSIG, covers))
 
     @property
     def file(self):
@@ -338,14 +385,15 @@ server:
         self.zones["example."] = Zone("example.", ["@ NS ns-tld."], True,
                                       None)
 
-    def zone(self, origin, records=(), *, signed=True, own_server=False):
+    def zone(self, origin, records=(), *, signed=True, own_server=False,
+             signing="nsec"):
         """A zone below example.; publish makes it seen."""
         origin = origin.rstrip(".") + "."
         parent = origin.split(".", 1)[1]
         if parent != "example.":
             raise ValueError(f"{origin} is not right below example.")
         server = self._new_server() if own_server else None
-        zone = Zone(origin, records, signed, server)
+        zone = Zone(origin, records, signed, server, signing)
         if server is None:
             zone.add("@ NS ns-leaf.")
         else:
@@ -396,6 +444,7 @@ server:
                        + "\n".join(records) + "\n")
         if zone.signed:
             self._sign(zone, path)
+        zone.path = path
         shutil.copy(path, f"{self._jail.root}/zones/{self._level_of(zone)}/"
                     + (zone.origin.rstrip(".") or ".") + ".zone")
 
@@ -406,23 +455,32 @@ server:
             yield f"{child.origin} NS ns.{child.origin}"
             yield from _addresses(f"ns.{child.origin}",
                                   child.server.addresses).splitlines()
-        if child.signed:
+        if child.signed and child.signing != "island":
             yield child.ds
 
-    def _sign(self, zone, path):
+    def _new_key(self, origin):
+        """A key's path and its DS."""
         keys = f"{self._directory}/keys"
+        made = subprocess.run(
+            ["ldns-keygen", "-k", "-a", SIGNING, origin], cwd=keys,
+            check=True, capture_output=True, text=True).stdout.strip()
+        path = f"{keys}/{made}"
+        with open(glob.glob(glob.escape(path) + ".ds")[0],
+                  encoding="ascii") as file:
+            return path, file.read()
+
+    def _sign(self, zone, path):
         if zone.key is None:
-            made = subprocess.run(
-                ["ldns-keygen", "-k", "-a", SIGNING, zone.origin], cwd=keys,
-                check=True, capture_output=True, text=True).stdout.strip()
-            zone.key = f"{keys}/{made}"
-            with open(glob.glob(glob.escape(zone.key) + ".ds")[0],
-                      encoding="ascii") as file:
-                zone.ds = file.read()
-        began = time.strftime("%Y%m%d%H%M%S", time.gmtime(time.time() - 3600))
-        subprocess.run(["ldns-signzone", "-i", began, "-o", zone.origin,
-                        "-f", path, path, zone.key], check=True,
-                       capture_output=True)
+            zone.key, zone.ds = self._new_key(zone.origin)
+            if zone.signing == "other-key":
+                _path, zone.ds = self._new_key(zone.origin)
+        if zone.signing == "none":
+            return
+        begin, end = _SIGNED.get(zone.signing, (-1 / 24, 28))
+        subprocess.run(["ldns-signzone", *_DENIALS.get(zone.signing, ()),
+                        "-i", _date(begin), "-e", _date(end),
+                        "-o", zone.origin, "-f", path, path, zone.key],
+                       check=True, capture_output=True)
 
     def _load(self, level, zones):
         control = ("nsd-control", "-c", f"/zones/{level}.conf")
@@ -465,6 +523,11 @@ server:
     def close(self):
         for server in self.servers:
             server.close()
+
+
+def _date(days):
+    return time.strftime("%Y%m%d%H%M%S",
+                         time.gmtime(time.time() + days * 86400))
 
 
 def _addresses(name, addresses):

@@ -148,11 +148,30 @@ class Certificate:
         return hashlib.sha256(self.der).hexdigest()
 
     @property
+    def spki(self):
+        """The SubjectPublicKeyInfo, DER."""
+        return self.key.public_key().public_bytes(
+            serialization.Encoding.DER,
+            serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    @property
     def pin(self):
         """SHA-256 of the SubjectPublicKeyInfo, in hex."""
-        return hashlib.sha256(self.key.public_key().public_bytes(
-            serialization.Encoding.DER,
-            serialization.PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+        return hashlib.sha256(self.spki).hexdigest()
+
+    def tlsa(self, parameters="3 1 1"):
+        """What a TLSA record of these says about this certificate (a CA's
+        own for usage 0 and 2): "3 1 1 HEX"."""
+        _usage, selector, matching = map(int, parameters.split())
+        data = (self.der, self.spki)[selector]
+        digest = (None, hashlib.sha256, hashlib.sha512)[matching]
+        text = data.hex() if digest is None else digest(data).hexdigest()
+        return f"{parameters} {text}"
+
+    def sending(self, *authorities):
+        """The same, sent with these above it: a root too, as DANE-TA(2)
+        asks for (RFC 7672 3.1.2)."""
+        return Certificate(self.certificate, self.key, authorities)
 
     def write(self, chain_path, key_path=None):
         """The chain, and the key where a path for it is given."""

@@ -474,7 +474,7 @@ class SmtpServer:
         return contexts[0]
 
     def _context_of(self, certificate):
-        key = (id(certificate), self.tls_min, self.tls_max, self.ciphers)
+        key = (certificate, self.tls_min, self.tls_max, self.ciphers)
         if key not in self._contexts:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             with warnings.catch_warnings():  # TLS 1.0 is what is asked for
@@ -486,6 +486,15 @@ class SmtpServer:
             _load(context, certificate)
             self._contexts[key] = context
         return self._contexts[key]
+
+    def renew(self, certificate):
+        """Shows another certificate in place of its first one from now on,
+        and takes the tickets that it gave before."""
+        context = self._context_of(self.certificates[0])
+        _load(context, certificate)
+        self.certificates[0] = certificate
+        self._contexts[(certificate, self.tls_min, self.tls_max,
+                        self.ciphers)] = context
 
     def _choose(self, stream, sni, _context):
         _here.session.sni = sni or ""
