@@ -63,13 +63,16 @@ ROW4	= $(patsubst %,proxy/session/%.c,answers endpoints reap server_leg \
 ROW6	= $(wildcard proxy/*/*_process.c netfilter/*_process.c \
 	  certs/*_process.c proxy/policy/asker.c \
 	  proxy/policy/mx_lookup.c proxy/policy/server_names.c \
-	  proxy/policy/tlsa_lookup.c)
+	  proxy/policy/tlsa_lookup.c proxy/policy/host_lookup.c \
+	  proxy/policy/mta_sts.c proxy/policy/curl_loop.c \
+	  $(patsubst %,proxy/policy/sts_%.c,certificate entry fetch table))
 ROW5	= $(filter-out $(ROW3) $(ROW4) $(ROW6),$(wildcard proxy/session/*.c))
 ROW7	= $(filter-out $(ROW3),$(wildcard proxy/*.c)) \
 	  $(wildcard netfilter/rules*.c netfilter/route*.c)
 
 LIB_ROW1 = -levent_core -lbsd -lseccomp -lidn2
 LIB_ROW2 = $(BSSL_LIB) -lunbound
+LIB_ROW6 = -lcurl-gnutls -lgnutls
 LIB_ROW7 = -lnftables -lmnl
 
 obj	= $(patsubst %.c,$(B)/%.o,$(1))
@@ -88,10 +91,11 @@ $(B)/postern: $(B)/proxy/main.o $(foreach r,7 3 2 1,$(call row,$(r)))
 $(B)/postern-relay: $(B)/proxy/session/relay_process.o \
     $(foreach r,5 4 3 2 1,$(call row,$(r)))
 	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(BSSL_LIB) $(LIB_ROW1)
-# libunbound brings the whole of libevent: one copy of it, not two.
+# libunbound brings the whole of libevent: one copy of it, not two.  libcurl
+# brings OpenSSL's libcrypto, which must never meet BoringSSL's.
 $(B)/postern-policy: $(B)/proxy/policy/policy_process.o \
     $(foreach r,6 3 2 1,$(call row,$(r)))
-	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ -lunbound \
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ -lunbound $(LIB_ROW6) \
 	    $(LIB_ROW1:-levent_core=-levent)
 
 $(B)/%.o: %.c
@@ -108,7 +112,10 @@ $(call row,$(1)): $(call obj,$(filter-out proxy/main.c %_process.c,$(ROW$(1)))) 
 endef
 $(foreach r,$(ROWS),$(eval $(call row_rule,$(r))))
 
-ALL_LIBS = $(foreach r,$(ROWS),$(LIB_ROW$(r)))
+# Of these a test gets what it uses: libcurl's OpenSSL and BoringSSL, which
+# must not meet, are never in the same one.
+ALL_LIBS = -Wl,--as-needed $(foreach r,$(ROWS),$(LIB_ROW$(r))) \
+	   -Wl,--no-as-needed
 
 # Unit tests: one program a tested source, cmocka.
 UNIT	= $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
@@ -187,6 +194,11 @@ fuzz:
 # Real mail servers, clients and scripted villains around the real programs,
 # in network namespaces; as root.
 E2E	= $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/*.c))
+# In a jail like postern-policy's, and with no other libraries.
+$(B)/tests/e2e/sts_fetch: $(B)/tests/e2e/sts_fetch.o \
+    $(foreach r,6 3 2 1,$(call row,$(r)))
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ -lunbound $(LIB_ROW6) \
+	    $(LIB_ROW1:-levent_core=-levent)
 $(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(foreach r,$(ROWS),$(call row,$(r)))
 	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $< \
 	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(ALL_LIBS)

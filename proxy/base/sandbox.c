@@ -279,6 +279,8 @@ static const struct permit policy[] = {
     OPTION(IPPROTO_IPV6, IPV6_V6ONLY),
     OPTION(IPPROTO_TCP, TCP_MAXSEG),
     OPTION(SOL_SOCKET, SO_REUSEADDR),
+    /* libcurl's. */
+    OPTION(IPPROTO_TCP, TCP_NODELAY),
 };
 
 /*

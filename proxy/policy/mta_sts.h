@@ -8,20 +8,38 @@
  * here; what follows from it for a server is for decide.c.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "proxy/policy/decision.h"
-#include "proxy/policy/dns_packet.h"
 #include "proxy/policy/sts_policy.h"
+#include "proxy/policy/sts_table.h"
 
 struct config;
 struct dns;
 struct event_base;
 struct mta_sts;
+struct shared;
 struct state;
 
-#define MTA_STS_ERROR_MAX 256
+#define MTA_STS_ERROR_MAX   256
+#define MTA_STS_WHY_MAX     STS_TABLE_WHY_MAX
+#define MTA_STS_WAITERS_MAX 16384 /* questions open at once */
+/*
+ * Seconds.  A TXT record's answer counts for its TTL, within these bounds; one
+ * that failed, for less.
+ */
+#define MTA_STS_CHECK_MIN    30
+#define MTA_STS_CHECK_MAX    3600
+#define MTA_STS_CHECK_FAILED 10
+/* A policy that could not be fetched is tried again after this, then twice. */
+#define MTA_STS_RETRY_MIN 60
+#define MTA_STS_RETRY_MAX 3600
+#define MTA_STS_TTL_MAX   3600 /* of an answer */
+#define MTA_STS_TTL_FAULT 60 /* of one with a fault in it */
+/* How far ahead another gateway's clock may be. */
+#define MTA_STS_SKEW 60
 
 enum mta_sts_status {
 	/*
@@ -32,7 +50,10 @@ enum mta_sts_status {
 	 */
 	MTA_STS_ABSENT,
 	MTA_STS_FOUND, /* an unexpired policy */
-	/* Neither found nor excluded: the TXT lookup failed. */
+	/*
+	 * Neither found nor excluded: the TXT lookup failed, or this machine
+	 * could not do the fetch.
+	 */
 	MTA_STS_UNKNOWN,
 };
 
@@ -42,22 +63,31 @@ struct mta_sts_facts {
 	char id[STS_ID_MAX + 1]; /* FOUND */
 	int64_t expires; /* FOUND: wall time, seconds */
 	/*
+	 * FOUND: the TXT record was looked at, and tells of no other policy.
+	 * Where this is false, nothing may be refused for good by the policy
+	 * (RFC 8461 5.1).
+	 */
+	bool is_fresh;
+	/*
 	 * What went wrong last, "" where nothing did; with FOUND too, where a
 	 * refresh failed.  Printable ASCII.
 	 */
 	enum result_word word;
-	char why[DNS_WHY_MAX];
+	char why[MTA_STS_WHY_MAX];
 	uint32_t ttl; /* seconds this answer may be kept */
 };
 
 /*
- * mta_sts_new begins with what state keeps; base, dns, config and state are
- * borrowed for its life.  state may be NULL: nothing outlives the process.
- * The trust file that HTTPS servers are judged by is config's default one.
- * To be called before the process locks itself in.  NULL with a message.
+ * mta_sts_new begins with what state keeps; base, dns, config, state and shared
+ * are borrowed for its life.  state may be NULL: nothing outlives the process;
+ * shared too: nothing is shared.  The trust file that HTTPS servers are judged
+ * by is config's default one.  To be called before the process locks itself
+ * in.  NULL with a message.
  */
-struct mta_sts *mta_sts_new(struct event_base *, struct dns *,
-    const struct config *, struct state *, char error[MTA_STS_ERROR_MAX]);
+struct mta_sts *
+mta_sts_new(struct event_base *, struct dns *, const struct config *,
+    struct state *, struct shared *, char error[MTA_STS_ERROR_MAX]);
+/* mta_sts_free ends one that has no open question; NULL is fine. */
 void mta_sts_free(struct mta_sts *);
 
 /*

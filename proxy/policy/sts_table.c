@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A tree by domain, and two lists by use: of domains with a policy, and of
+ * those without.  What is held is on neither.
+ *
+ * A policy's end is kept by both clocks.  Its expiry outlives the process and
+ * so is wall time; but should the system time go back, the policy must not
+ * live longer for it.
+ */
+
+#include "proxy/policy/sts_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/policy/state.h"
+
+TAILQ_HEAD(use_list, sts_entry);
+RB_HEAD(sts_tree, sts_entry);
+
+struct sts_table {
+	struct sts_tree domains;
+	struct use_list policies; /* the last used first, as in the next */
+	struct use_list others;
+	size_t policy_count; /* on the list, as the next */
+	size_t other_count;
+	size_t bytes; /* of all policies, held ones too */
+};
+
+static int
+entry_compare(const struct sts_entry *a, const struct sts_entry *b)
+{
+	return strcmp(a->domain, b->domain);
+}
+
+RB_PROTOTYPE(sts_tree, sts_entry, by_domain, entry_compare)
+RB_GENERATE(sts_tree, sts_entry, by_domain, entry_compare)
+
+struct sts_table *
+sts_table_new(void)
+{
+	struct sts_table *table;
+
+	if ((table = calloc(1, sizeof(*table))) == NULL)
+		return NULL;
+	RB_INIT(&table->domains);
+	TAILQ_INIT(&table->policies);
+	TAILQ_INIT(&table->others);
+	return table;
+}
+
+static void
+list(struct sts_table *table, struct sts_entry *entry)
+{
+	entry->is_held = false;
+	if (entry->text != NULL) {
+		TAILQ_INSERT_HEAD(&table->policies, entry, by_use);
+		table->policy_count++;
+	} else {
+		TAILQ_INSERT_HEAD(&table->others, entry, by_use);
+		table->other_count++;
+	}
+}
+
+static void
+unlist(struct sts_table *table, struct sts_entry *entry)
+{
+	if (entry->is_held)
+		return;
+	entry->is_held = true;
+	if (entry->text != NULL) {
+		TAILQ_REMOVE(&table->policies, entry, by_use);
+		table->policy_count--;
+	} else {
+		TAILQ_REMOVE(&table->others, entry, by_use);
+		table->other_count--;
+	}
+}
+
+static void
+entry_free(struct sts_table *table, struct sts_entry *entry)
+{
+	unlist(table, entry);
+	RB_REMOVE(sts_tree, &table->domains, entry);
+	table->bytes -= entry->len;
+	free(entry->text);
+	free(entry);
+}
+
+void
+sts_table_free(struct sts_table *table)
+{
+	struct sts_entry *entry, *next;
+
+	if (table == NULL)
+		return;
+	RB_FOREACH_SAFE (entry, sts_tree, &table->domains, next)
+		entry_free(table, entry);
+	free(table);
+}
+
+static void
+trim(struct sts_table *table)
+{
+	while (table->other_count > STS_TABLE_OTHERS_MAX)
+		entry_free(table, TAILQ_LAST(&table->others, use_list));
+	while (table->policy_count > STS_TABLE_POLICIES_MAX ||
+	       (table->bytes > STS_TABLE_BYTES_MAX && table->policy_count > 0))
+		entry_free(table, TAILQ_LAST(&table->policies, use_list));
+}
+
+struct sts_entry *
+sts_table_get(struct sts_table *table, const char *domain)
+{
+	struct sts_entry key, *entry;
+
+	strlcpy(key.domain, domain, sizeof(key.domain));
+	entry = RB_FIND(sts_tree, &table->domains, &key);
+	if (entry == NULL) {
+		if ((entry = calloc(1, sizeof(*entry))) == NULL)
+			return NULL;
+		strlcpy(entry->domain, domain, sizeof(entry->domain));
+		TAILQ_INIT(&entry->waiters);
+		RB_INSERT(sts_tree, &table->domains, entry);
+		entry->is_held = true;
+	} else if (entry->is_held) {
+		return entry;
+	}
+	/* At the head, so that it is not what goes. */
+	unlist(table, entry);
+	list(table, entry);
+	trim(table);
+	return entry;
+}
+
+void
+sts_table_hold(struct sts_table *table, struct sts_entry *entry)
+{
+	unlist(table, entry);
+}
+
+void
+sts_table_release(struct sts_table *table, struct sts_entry *entry)
+{
+	if (!entry->is_held)
+		return;
+	list(table, entry);
+	trim(table);
+}
+
+bool
+sts_table_is_full(const struct sts_table *table)
+{
+	return table->policy_count >= STS_TABLE_POLICIES_MAX ||
+	       table->bytes + STS_BYTES_MAX > STS_TABLE_BYTES_MAX;
+}
+
+int64_t
+sts_table_life(uint32_t max_age)
+{
+	return max_age > STS_TABLE_LIFE_MIN ? max_age : STS_TABLE_LIFE_MIN;
+}
+
+/* Takes the text, which may be NULL. */
+static void
+set_text(
+    struct sts_table *table, struct sts_entry *entry, char *text, size_t len)
+{
+	bool is_listed = !entry->is_held;
+
+	unlist(table, entry);
+	table->bytes -= entry->len;
+	free(entry->text);
+	entry->text = text;
+	entry->len = len;
+	table->bytes += len;
+	if (is_listed)
+		list(table, entry);
+}
+
+int
+sts_table_put(struct sts_table *table, struct sts_entry *entry,
+    const struct state_policy *policy, uint32_t max_age)
+{
+	int64_t now = clock_monotonic_ms(), wall = clock_wall();
+	int64_t life = sts_table_life(max_age), left, refresh;
+	char *text;
+
+	if ((text = malloc(policy->len + 1)) == NULL)
+		return -1;
+	memcpy(text, policy->text, policy->len);
+	text[policy->len] = '\0';
+	set_text(table, entry, text, policy->len);
+	strlcpy(entry->id, policy->id, sizeof(entry->id));
+	entry->fetched = policy->fetched;
+	entry->expires = policy->expires;
+	left = policy->expires - wall;
+	entry->ends = now + (left < life ? left : life) * 1000;
+	refresh = life / 2 < STS_TABLE_REFRESH_MAX ? life / 2
+	                                           : STS_TABLE_REFRESH_MAX;
+	if (wall > policy->fetched)
+		refresh -= wall - policy->fetched;
+	entry->refresh = now + refresh * 1000;
+	return 0;
+}
+
+void
+sts_table_check(struct sts_table *table, struct sts_entry *entry)
+{
+	if (entry->text == NULL || (clock_wall() < entry->expires &&
+				       clock_monotonic_ms() < entry->ends))
+		return;
+	set_text(table, entry, NULL, 0);
+	entry->id[0] = '\0';
+	entry->checked = 0;
+}
+
+bool
+sts_table_is_stale(const struct sts_entry *entry)
+{
+	return clock_monotonic_ms() >= entry->refresh ||
+	       clock_wall() < entry->fetched;
+}

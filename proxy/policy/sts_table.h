@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef POSTERN_STS_TABLE_H
+#define POSTERN_STS_TABLE_H
+
+/*
+ * What is known of each domain's MTA-STS: its policy, and what came of asking
+ * for it.  Bounded: the domains asked for least recently are forgotten, and
+ * those without a policy never push out one that has.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/tree.h>
+
+#include "proxy/policy/decision.h"
+#include "proxy/policy/dns_name.h"
+#include "proxy/policy/sts_policy.h"
+
+#define STS_TABLE_POLICIES_MAX 65536
+#define STS_TABLE_BYTES_MAX    (64U << 20) /* of all policies' texts */
+#define STS_TABLE_OTHERS_MAX   16384 /* domains without a policy */
+#define STS_TABLE_WHY_MAX      256
+/*
+ * Seconds: who waits for a policy gets one, be its max_age 0; and after this,
+ * or half of its life, a policy is to be fetched anew.
+ */
+#define STS_TABLE_LIFE_MIN    60
+#define STS_TABLE_REFRESH_MAX 86400
+
+struct state_policy;
+
+enum sts_phase {
+	STS_PHASE_IDLE,
+	STS_PHASE_DNS, /* waits for the TXT record */
+	STS_PHASE_SHARED, /* for what other gateways know */
+	STS_PHASE_FETCH, /* for the policy file */
+};
+
+struct mta_sts;
+struct sts_waiter;
+TAILQ_HEAD(sts_waiters, sts_waiter);
+
+struct sts_entry {
+	/* The table's own. */
+	RB_ENTRY(sts_entry) by_domain;
+	TAILQ_ENTRY(sts_entry) by_use;
+	bool is_held;
+	char domain[DNS_NAME_MAX];
+	/* The policy, read only; text is NULL where there is none. */
+	char *text; /* owned */
+	size_t len;
+	char id[STS_ID_MAX + 1];
+	int64_t fetched; /* wall time, seconds */
+	int64_t expires; /* likewise */
+	int64_t ends; /* the same by the monotonic clock, ms */
+	int64_t refresh; /* when to fetch it anew; monotonic, ms */
+	/*
+	 * mta_sts.c's, zero at first.  Times are monotonic, in ms.
+	 */
+	struct mta_sts *sts; /* borrowed */
+	struct sts_waiters waiters;
+	enum sts_phase phase;
+	bool is_background; /* FETCH: nobody waits for it */
+	int64_t checked; /* the TXT record's answer counts until then */
+	bool is_unknown; /* the TXT record could not be told */
+	bool is_local; /* the fetch failed for this machine's fault */
+	char txt_id[STS_ID_MAX + 1]; /* "": no record */
+	char failed_id[STS_ID_MAX + 1]; /* whose policy was not had */
+	uint32_t back_off; /* seconds; 0: it was */
+	int64_t retry; /* it is not tried before */
+	enum result_word word; /* what went wrong last */
+	char why[STS_TABLE_WHY_MAX];
+};
+
+struct sts_table;
+
+struct sts_table *sts_table_new(void);
+void sts_table_free(struct sts_table *);
+
+/*
+ * sts_table_get finds a domain's entry or makes it; it lives until the next
+ * call of a function here, unless it is held.  NULL: ENOMEM.
+ */
+struct sts_entry *sts_table_get(struct sts_table *, const char *domain);
+
+/* A held entry stays.  sts_table_release makes room, maybe out of itself. */
+void sts_table_hold(struct sts_table *, struct sts_entry *);
+void sts_table_release(struct sts_table *, struct sts_entry *);
+
+/*
+ * sts_table_put gives an entry a policy, in place of another.  policy's text
+ * must have been parsed; max_age is what it says.  It holds until expires by
+ * the wall clock, and by the monotonic one no longer than max_age from now.
+ * Returns 0 or -1 (ENOMEM), with the entry unchanged.
+ */
+int sts_table_put(struct sts_table *, struct sts_entry *,
+    const struct state_policy *, uint32_t max_age);
+
+/* Whether another policy may push one out. */
+bool sts_table_is_full(const struct sts_table *);
+
+/* sts_table_check forgets the entry's policy where it has expired. */
+void sts_table_check(struct sts_table *, struct sts_entry *);
+
+/*
+ * Whether the policy is to be fetched anew: its time for that has come, or it
+ * is from the future, so that the clock cannot be believed.
+ */
+bool sts_table_is_stale(const struct sts_entry *);
+
+/* The seconds that a policy with this max_age holds. */
+int64_t sts_table_life(uint32_t max_age);
+
+#endif
