@@ -49,7 +49,7 @@ Q	?= @
 
 # The rows, lowest first.
 ROW1	= $(wildcard proxy/base/*.c proxy/smtp/*.c netfilter/origin.c \
-	  proxy/policy/tlsa.c)
+	  proxy/policy/tlsa.c proxy/policy/redis_url.c)
 ROW2	= $(wildcard proxy/tls/*.c) $(wildcard proxy/policy/dns*.c) \
 	  proxy/policy/sts_policy.c \
 	  $(filter-out %_process.c,$(wildcard certs/*.c))
@@ -57,7 +57,7 @@ ROW3	= $(wildcard proxy/config*.c \
 	  proxy/policy/blocks.c proxy/policy/decide.c proxy/policy/decide_mx.c \
 	  proxy/policy/decision.c proxy/policy/decision_make.c \
 	  proxy/session/policy_tag.c proxy/session/verdict.c \
-	  proxy/session/verdict_cache.c)
+	  proxy/session/verdict_cache.c proxy/policy/state*.c)
 ROW4	= $(patsubst %,proxy/session/%.c,answers endpoints reap server_leg \
 	  server_queue server_start stream)
 ROW6	= $(wildcard proxy/*/*_process.c netfilter/*_process.c \
@@ -65,14 +65,17 @@ ROW6	= $(wildcard proxy/*/*_process.c netfilter/*_process.c \
 	  proxy/policy/mx_lookup.c proxy/policy/server_names.c \
 	  proxy/policy/tlsa_lookup.c proxy/policy/host_lookup.c \
 	  proxy/policy/mta_sts.c proxy/policy/curl_loop.c \
-	  $(patsubst %,proxy/policy/sts_%.c,certificate entry fetch table))
+	  $(patsubst %,proxy/policy/sts_%.c,certificate entry fetch table) \
+	  proxy/policy/redis_host.c proxy/policy/redis_link.c \
+	  proxy/policy/shared.c proxy/policy/shared_value.c)
 ROW5	= $(filter-out $(ROW3) $(ROW4) $(ROW6),$(wildcard proxy/session/*.c))
 ROW7	= $(filter-out $(ROW3),$(wildcard proxy/*.c)) \
 	  $(wildcard netfilter/rules*.c netfilter/route*.c)
 
 LIB_ROW1 = -levent_core -lbsd -lseccomp -lidn2
 LIB_ROW2 = $(BSSL_LIB) -lunbound
-LIB_ROW6 = -lcurl-gnutls -lgnutls
+LIB_ROW3 = -lsqlite3
+LIB_ROW6 = -lcurl-gnutls -lgnutls -lhiredis
 LIB_ROW7 = -lnftables -lmnl
 
 obj	= $(patsubst %.c,$(B)/%.o,$(1))
@@ -87,7 +90,7 @@ all: $(PROGRAMS)
 # these lines.
 $(B)/postern: $(B)/proxy/main.o $(foreach r,7 3 2 1,$(call row,$(r)))
 	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIB_ROW7) \
-	    $(BSSL_LIB) $(LIB_ROW1)
+	    $(LIB_ROW3) $(BSSL_LIB) $(LIB_ROW1)
 $(B)/postern-relay: $(B)/proxy/session/relay_process.o \
     $(foreach r,5 4 3 2 1,$(call row,$(r)))
 	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(BSSL_LIB) $(LIB_ROW1)
@@ -95,7 +98,7 @@ $(B)/postern-relay: $(B)/proxy/session/relay_process.o \
 # brings OpenSSL's libcrypto, which must never meet BoringSSL's.
 $(B)/postern-policy: $(B)/proxy/policy/policy_process.o \
     $(foreach r,6 3 2 1,$(call row,$(r)))
-	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ -lunbound $(LIB_ROW6) \
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ -lunbound $(LIB_ROW6) $(LIB_ROW3) \
 	    $(LIB_ROW1:-levent_core=-levent)
 
 $(B)/%.o: %.c

@@ -12,6 +12,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/config_value.h"
+#include "proxy/policy/redis_url.h"
 
 #define WORD_MAX    64 /* bytes of the operator's text that a message quotes */
 #define SECTION_MAX 32
@@ -20,11 +21,14 @@ static int
 fail_value(struct load *load, const struct setting *row,
     const struct ucl_node *node, const char *why)
 {
-	char text[WORD_MAX * 4 + 1];
-	size_t len = strlen(node->text);
+	char text[WORD_MAX * 4 + 1], masked[REDIS_URL_MAX];
+	const char *word = node->text;
+	size_t len;
 
-	log_escape(
-	    text, sizeof(text), node->text, len < WORD_MAX ? len : WORD_MAX);
+	if (row->check == value_state) /* it may have a password */
+		word = redis_url_mask(word, masked);
+	len = strlen(word);
+	log_escape(text, sizeof(text), word, len < WORD_MAX ? len : WORD_MAX);
 	return load_fail(load, node->line, "%s: '%s' %s", row->path, text, why);
 }
 

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "proxy/policy/dns_name.h"
+#include "proxy/policy/redis_url.h"
 
 #define HOST_MAX       253 /* RFC 1035 2.3.4, as text without the last dot */
 #define BLOCK_NAME_MAX 63
@@ -128,10 +129,13 @@ value_path(const char *text, char out[CONFIG_TEXT_MAX])
 const char *
 value_state(const char *text, char out[CONFIG_TEXT_MAX])
 {
-	if (strncmp(text, "redis://", strlen("redis://")) != 0)
-		return "is not redis://HOST[:PORT][/DB]";
-	strlcpy(out, text, CONFIG_TEXT_MAX);
-	return NULL;
+	struct redis_url url;
+	const char *fault;
+
+	if ((fault = redis_url_parse(text, &url)) == NULL)
+		strlcpy(out, text, CONFIG_TEXT_MAX);
+	explicit_bzero(&url, sizeof(url));
+	return fault;
 }
 
 const char *

@@ -279,8 +279,17 @@ static const struct permit policy[] = {
     OPTION(IPPROTO_IPV6, IPV6_V6ONLY),
     OPTION(IPPROTO_TCP, TCP_MAXSEG),
     OPTION(SOL_SOCKET, SO_REUSEADDR),
-    /* libcurl's. */
-    OPTION(IPPROTO_TCP, TCP_NODELAY),
+
+    /* SQLite's, on what was open before: nothing is opened for writing. */
+    ALLOW(clock_nanosleep), /* for another's lock */
+    ALLOW(fcntl, IS(1, F_GETLK)),
+    ALLOW(fcntl, IS(1, F_SETLK)),
+    ALLOW(fdatasync),
+    ALLOW(fsync),
+    ALLOW(ftruncate),
+    ALLOW(pwrite64),
+
+    OPTION(IPPROTO_TCP, TCP_NODELAY), /* libcurl's and hiredis's */
 };
 
 /*

@@ -6,8 +6,8 @@
  * MTA-STS policies that gateways share through Redis or Valkey.  It is a help
  * and never needed: what it does not answer in SHARED_TIMEOUT_MS is taken as
  * not there, and what it answers is parsed as strictly as if it had been
- * fetched.  The connection is made again, with back-off, for as long as it
- * takes.
+ * fetched.  Where it cannot be reached, that is logged once; it is tried again,
+ * with back-off, for as long as it takes, and meanwhile nobody waits for it.
  */
 
 #include <stddef.h>
@@ -15,9 +15,11 @@
 
 #include "proxy/policy/state.h"
 
-#define SHARED_TIMEOUT_MS  1000
-#define SHARED_WAITERS_MAX 4096 /* questions open at once */
-#define SHARED_ERROR_MAX   256
+#define SHARED_TIMEOUT_MS   1000
+#define SHARED_WAITERS_MAX  4096 /* questions open at once */
+#define SHARED_RETRY_MS     1000 /* after a failure; then twice as long */
+#define SHARED_RETRY_MAX_MS 60000
+#define SHARED_ERROR_MAX    256
 
 struct dns;
 struct event_base;
@@ -30,10 +32,11 @@ struct shared;
  */
 struct shared *shared_new(struct event_base *, struct dns *, const char *url,
     char error[SHARED_ERROR_MAX]);
+/*
+ * shared_free forgets the questions that are open; it is not to be called from
+ * within done.  NULL is fine.
+ */
 void shared_free(struct shared *);
-
-/* Whether shared_new would take the URL; NULL, or a static text. */
-const char *shared_url_fault(const char *url);
 
 /*
  * shared_get asks for a domain's policy.  Returns 0, and done follows exactly

@@ -16,10 +16,15 @@
 #include "proxy/policy/decision.h"
 #include "proxy/policy/sts_policy.h"
 
-#define STATE_FILE         "state.db"
-#define STATE_ERROR_MAX    256
-#define STATE_POLICIES_MAX 65536 /* domains kept; the oldest go first */
-#define STATE_OBSERVED_MAX 65536 /* rows kept, likewise */
+#define STATE_FILE          "state.db"
+#define STATE_ERROR_MAX     512
+#define STATE_POLICIES_MAX  65536 /* domains kept; the oldest go first */
+#define STATE_OBSERVED_MAX  65536 /* rows kept, likewise */
+#define STATE_BYTES_MAX     (128U << 20) /* of the file; likewise */
+#define STATE_PAGE_BYTES    4096U
+#define STATE_WAL_BYTES_MAX (32U << 20) /* of the log beside it */
+#define STATE_BUSY_MS       200 /* for another process to end its change */
+#define STATE_RETRY_MS      30000 /* from a failure until the next attempt */
 
 struct state;
 
@@ -46,33 +51,45 @@ struct state_observed {
 };
 
 /*
- * state_open opens the file in a directory, and makes it where there is none;
- * one that is damaged or of another version is put aside as state.db.bad, with
- * a warning.  It may be shared by several processes.  NULL with a message.
+ * state_open opens the file in a directory that must be this user's own, and
+ * makes it where there is none.  One that is damaged, or is no state at all,
+ * is put aside as state.db.bad, with a warning; one of a newer postern is left
+ * alone, and is an error.  It may be shared by several processes.  To be
+ * called before the process locks itself in: afterwards no file is opened,
+ * made or removed.  NULL with a message that says what to do.
  */
 struct state *state_open(const char *directory, char error[STATE_ERROR_MAX]);
-/* state_open_reader is for `postern observed`: nothing is made or written. */
-struct state *
-state_open_reader(const char *directory, char error[STATE_ERROR_MAX]);
+/*
+ * state_open_existing makes no file and puts none aside; may_clear: for
+ * state_clear_observed, too.  NULL with a message, and errno ENOENT where
+ * there is no file.
+ */
+struct state *state_open_existing(
+    const char *directory, bool may_clear, char error[STATE_ERROR_MAX]);
+/* NULL is fine, as the state of all of these, too: they then fail. */
 void state_close(struct state *);
 
 /*
  * state_put_policy keeps a policy in place of an older one of its domain;
  * state_drop_policy forgets it.  A failure is logged, once until it works
- * again, and -1 returned.
+ * again, and -1 returned.  After one, nothing is tried for STATE_RETRY_MS.
  */
 int state_put_policy(struct state *, const struct state_policy *);
 int state_drop_policy(struct state *, const char *domain);
 /*
  * state_each_policy calls each with every policy that has not expired by now,
  * the newest first, until it returns false; the policy is valid until then.
+ * Returns 0, or -1 where not all could be read.
  */
 int state_each_policy(struct state *, int64_t now,
     bool (*each)(void *arg, const struct state_policy *), void *arg);
 
 /* Adds row->count to the row of these texts, or makes it. */
 int state_add_observed(struct state *, const struct state_observed *);
-/* By domain, then the latest first. */
+/*
+ * By domain, then the latest first.  As long as it lasts, the log beside the
+ * file can only grow: each should copy, and wait for nobody.
+ */
 int state_each_observed(struct state *,
     bool (*each)(void *arg, const struct state_observed *), void *arg);
 /* Forgets all that was observed. */

@@ -218,6 +218,34 @@ test_nothing_is_writable(void **state)
 	assert_works(SANDBOX_RELAY, writes_listed);
 }
 
+/* What was open before may be written, by the kind that keeps a state. */
+static int held;
+
+static int
+writes_held(void)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char text[4];
+
+	if (fcntl(held, F_SETLK, &lock) == -1)
+		return 1;
+	if (pwrite(held, "TEXT", 4, 0) != 4 || ftruncate(held, 2) == -1)
+		return 2;
+	if (fsync(held) == -1 || fdatasync(held) == -1)
+		return 3;
+	return pread(held, text, sizeof(text), 0) == 2 ? 0 : 4;
+}
+
+static void
+test_held_file_is_writable(void **state)
+{
+	(void)state;
+	held = open(f.unlisted, O_RDWR | O_CLOEXEC);
+	assert_int_not_equal(held, -1);
+	assert_works(SANDBOX_POLICY, writes_held);
+	close(held);
+}
+
 #ifndef POSTERN_SANITIZE /* there, files stay readable and nothing kills */
 
 static int
@@ -336,12 +364,22 @@ static const struct call deadly[] = {
 	{0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS}},
     {"code by mprotect", SYS_mprotect, {0, 4096, PROT_EXEC}},
     {"F_SETOWN", SYS_fcntl, {-1, F_SETOWN}},
+    {"F_SETLKW", SYS_fcntl, {-1, F_SETLKW}},
+    {"F_OFD_SETLK", SYS_fcntl, {-1, F_OFD_SETLK}},
+    {"F_SETLEASE", SYS_fcntl, {-1, F_SETLEASE}},
+    {"linkat", SYS_linkat, {-1}},
+    {"mkdirat", SYS_mkdirat, {-1}},
+    {"fchmod", SYS_fchmod, {-1}},
+    {"fchown", SYS_fchown, {-1}},
+    {"truncate", SYS_truncate, {0}},
     {"PR_SET_DUMPABLE", SYS_prctl, {PR_SET_DUMPABLE, 1}},
     {"PR_SET_MM", SYS_prctl, {PR_SET_MM}},
 #ifdef __x86_64__
     {"the x32 ABI", 0x40000000 | SYS_getpid, {0}},
     {"open", SYS_open, {0}},
     {"fork", SYS_fork, {0}},
+    {"unlink", SYS_unlink, {0}},
+    {"rename", SYS_rename, {0}},
 #endif
 };
 
@@ -349,6 +387,13 @@ static const struct call deadly_to_relay[] = {
     {"UDP", SYS_socket, {AF_INET, SOCK_DGRAM}},
     {"UDP over IPv6", SYS_socket, {AF_INET6, SOCK_DGRAM, IPPROTO_UDP}},
     {"getdents64", SYS_getdents64, {-1}},
+    {"pwrite64", SYS_pwrite64, {-1}},
+    {"fsync", SYS_fsync, {-1}},
+    {"fdatasync", SYS_fdatasync, {-1}},
+    {"ftruncate", SYS_ftruncate, {-1}},
+    {"F_GETLK", SYS_fcntl, {-1, F_GETLK}},
+    {"F_SETLK", SYS_fcntl, {-1, F_SETLK}},
+    {"clock_nanosleep", SYS_clock_nanosleep, {-1}},
 };
 
 static void
@@ -465,6 +510,12 @@ test_calls_that_pass(void **state)
 	    {"IP_MTU_DISCOVER", SYS_setsockopt,
 		{-1, IPPROTO_IP, IP_MTU_DISCOVER}},
 	    {"O_CLOEXEC", SYS_openat, {-1, (long)"x", O_CLOEXEC}},
+	    {"pwrite64", SYS_pwrite64, {-1}},
+	    {"fsync", SYS_fsync, {-1}},
+	    {"fdatasync", SYS_fdatasync, {-1}},
+	    {"ftruncate", SYS_ftruncate, {-1}},
+	    {"F_GETLK", SYS_fcntl, {-1, F_GETLK}},
+	    {"F_SETLK", SYS_fcntl, {-1, F_SETLK}},
 	};
 
 	(void)state;
@@ -995,6 +1046,7 @@ main(void)
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	    TEST(test_listed_paths_are_readable),
 	    TEST(test_nothing_is_writable),
+	    TEST(test_held_file_is_writable),
 #ifndef POSTERN_SANITIZE
 	    TEST(test_other_paths_are_not),
 	    TEST(test_relay_has_no_files),
