@@ -22,6 +22,7 @@
 #include "proxy/policy/mta_sts.h"
 #include "proxy/policy/mx_lookup.h"
 #include "proxy/policy/server_names.h"
+#include "proxy/policy/shared.h"
 
 struct ask {
 	TAILQ_ENTRY(ask) entry;
@@ -39,6 +40,8 @@ struct asker {
 	struct blocks *blocks; /* owned, as are all behind it */
 	struct dns *dns;
 	struct server_names *names;
+	struct shared *shared; /* NULL: nothing is shared */
+	struct mta_sts *sts;
 	struct ask_list open;
 };
 
@@ -66,16 +69,39 @@ give_up(struct ask *ask, const char *why)
 }
 
 static void
-on_mx(void *arg, struct mx_facts *mx)
+on_sts(void *arg, const struct mta_sts_facts *sts)
 {
-	static const struct mta_sts_facts none = {.ttl = DECIDE_TTL_MAX};
 	struct ask *ask = arg;
 	struct decision decision;
 
+	if (decide_domain(ask->asker->blocks, ask->question.domain, ask->mx,
+		sts, clock_wall(), &decision) == DECIDE_DONE)
+		finish(ask, &decision);
+	else
+		give_up(ask, "no decision by all that is known");
+}
+
+static void
+on_mx(void *arg, struct mx_facts *mx)
+{
+	struct ask *ask = arg;
+	struct asker *asker = ask->asker;
+	struct decision decision;
+
 	ask->mx = mx;
-	decide_domain(ask->asker->blocks, ask->question.domain, mx, &none,
-	    clock_wall(), &decision);
-	finish(ask, &decision);
+	if (decide_domain(asker->blocks, ask->question.domain, mx, NULL,
+		clock_wall(), &decision) == DECIDE_DONE)
+		finish(ask, &decision);
+	else if (mta_sts_ask(asker->sts, ask->question.domain, on_sts, ask) ==
+		 -1)
+		give_up(ask, "too many MTA-STS policies asked for at once");
+}
+
+static void
+ignore(void *arg, const struct mta_sts_facts *sts)
+{
+	(void)arg;
+	(void)sts;
 }
 
 static void
@@ -89,6 +115,8 @@ judge_domain(struct ask *ask)
 		finish(ask, &decision);
 		return;
 	}
+	/* Most likely wanted next, and on its way by then. */
+	(void)mta_sts_ask(asker->sts, ask->question.domain, ignore, NULL);
 	if (mx_lookup_start(asker->dns, ask->question.domain,
 		&ask->question.destination, on_mx, ask) == -1)
 		give_up(ask, "too many DNS questions at once");
@@ -177,6 +205,9 @@ asker_forget(struct asker *asker, const void *arg)
 static void
 asker_free(struct asker *asker)
 {
+	mta_sts_free(asker->sts);
+	shared_free(asker->shared);
+	server_names_free(asker->names);
 	dns_free(asker->dns);
 	blocks_free(asker->blocks);
 	free(asker);
@@ -184,7 +215,7 @@ asker_free(struct asker *asker)
 
 struct asker *
 asker_new(struct event_base *base, const struct config *config,
-    char error[ASKER_ERROR_MAX])
+    struct state *state, char error[ASKER_ERROR_MAX])
 {
 	const struct dns_settings settings = {
 	    .forward = config->dns.forward,
@@ -209,6 +240,14 @@ asker_new(struct event_base *base, const struct config *config,
 		snprintf(error, ASKER_ERROR_MAX, "out of memory");
 		goto fail;
 	}
+	if (config->state != NULL &&
+	    (asker->shared = shared_new(
+		 base, asker->dns, config->state, error)) == NULL)
+		goto fail;
+	asker->sts = mta_sts_new(
+	    base, asker->dns, config, state, asker->shared, error);
+	if (asker->sts == NULL)
+		goto fail;
 	return asker;
 fail:
 	asker_free(asker);

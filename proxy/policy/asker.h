@@ -19,6 +19,7 @@
 struct asker;
 struct config;
 struct event_base;
+struct state;
 
 struct question {
 	enum policy_message kind; /* one of the three POLICY_ASK_* */
@@ -29,11 +30,12 @@ struct question {
 };
 
 /*
- * asker_new sets up DNS and blocks, for the rest of the process's life; config
- * is borrowed as long.  NULL, with a message in error, where it cannot serve.
+ * asker_new sets up DNS, blocks and MTA-STS, for the rest of the process's
+ * life; config and state, which may be NULL, are borrowed as long.  NULL, with
+ * a message in error, where it cannot serve.
  */
-struct asker *asker_new(
-    struct event_base *, const struct config *, char error[ASKER_ERROR_MAX]);
+struct asker *asker_new(struct event_base *, const struct config *,
+    struct state *, char error[ASKER_ERROR_MAX]);
 
 /*
  * asker_ask copies the question; answer is called once, perhaps before

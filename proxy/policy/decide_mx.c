@@ -293,6 +293,8 @@ names_any(const struct sts_policy *policy, const struct decision *decision)
 static void
 note_sts(struct decision *decision, const struct mta_sts_facts *sts)
 {
+	decision->is_unconfirmed = decision->evidence == EVIDENCE_MTA_STS &&
+	                           !sts->is_fresh;
 	decision->ttl = decide_clamp_ttl(
 	    sts->ttl < decision->ttl ? sts->ttl : decision->ttl,
 	    DECIDE_TTL_MAX);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * postern-policy: the process that asks the DNS.  It holds no key, no mail and
- * no privilege.  Its jail allows sockets, since it is a resolver, and no file:
- * the trust anchor, the root hints and the configuration are read before the
- * door closes.  It serves one configuration for its whole life; a reload
+ * postern-policy: the process that asks the DNS and fetches MTA-STS policies.
+ * It holds no key, no mail and no privilege.  Its jail allows sockets, since it
+ * is a resolver, and no file but the state that is open already: the trust
+ * anchor, the root hints and the configuration are read before the door
+ * closes.  It serves one configuration for its whole life; a reload
  * starts another process and drains this one.
  */
 
@@ -16,6 +17,7 @@
 
 #include "proxy/base/address.h"
 #include "proxy/base/child.h"
+#include "proxy/base/clock.h"
 #include "proxy/base/ipc.h"
 #include "proxy/base/log.h"
 #include "proxy/base/sandbox.h"
@@ -23,6 +25,7 @@
 #include "proxy/policy/asker.h"
 #include "proxy/policy/decide.h"
 #include "proxy/policy/decision.h"
+#include "proxy/policy/state.h"
 
 /*
  * A recipient's domain comes from a client and may be longer than any real
@@ -52,6 +55,7 @@ struct policy {
 	struct event_base *base;
 	struct child *child;
 	struct config *config;
+	struct state *state; /* NULL: nothing outlives the process */
 	struct asker *asker;
 	struct relay_list relays;
 	bool is_draining;
@@ -180,10 +184,45 @@ on_ask_literal(
 	return 0;
 }
 
+/* A word of a decision that a relay may have. */
+static int
+get_word(struct ipc_reader *reader, uint8_t max)
+{
+	uint8_t value = ipc_get_u8(reader);
+
+	return value <= max ? value : -1;
+}
+
+/* What a relay let pass by observation; it gets no answer. */
+static int
+on_observed(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
+{
+	struct relay *relay = arg;
+	struct state_observed row = {.count = 1};
+	int evidence, word;
+
+	(void)channel;
+	ipc_get_str(reader, row.domain, sizeof(row.domain));
+	ipc_get_str(reader, row.server, sizeof(row.server));
+	evidence = get_word(reader, EVIDENCE_MTA_STS);
+	word = get_word(reader, RESULT_STS_WEBPKI_INVALID);
+	ipc_get_str(reader, row.why, sizeof(row.why));
+	if (ipc_end(reader) == -1 || evidence == -1 || word == -1)
+		return -1;
+	strlcpy(row.evidence, evidence_text((enum evidence)evidence),
+	    sizeof(row.evidence));
+	strlcpy(row.word, result_word_text((enum result_word)word),
+	    sizeof(row.word));
+	row.first = row.last = clock_wall();
+	(void)state_add_observed(relay->policy->state, &row);
+	return 0;
+}
+
 static const struct ipc_row relay_rows[] = {
     {POLICY_ASK_SERVER, false, "ASK_SERVER", on_ask_server},
     {POLICY_ASK_DOMAIN, false, "ASK_DOMAIN", on_ask_domain},
     {POLICY_ASK_LITERAL, false, "ASK_LITERAL", on_ask_literal},
+    {POLICY_OBSERVED, false, "OBSERVED", on_observed},
     {0, false, NULL, NULL},
 };
 
@@ -199,7 +238,23 @@ on_relay_closed(void *arg, struct ipc_channel *channel, const char *why)
 	end_if_drained(policy);
 }
 
-/* What is read here is all that is ever read. */
+/* What cannot be kept is no reason not to serve. */
+static struct state *
+open_state(const struct config *config)
+{
+	char error[STATE_ERROR_MAX];
+	struct state *state;
+
+	if (config->state_directory[0] == '\0')
+		return NULL;
+	if ((state = state_open(config->state_directory, error)) == NULL)
+		log_warnx("%s; until then MTA-STS policies and what is "
+			  "observed are forgotten at each restart",
+		    error);
+	return state;
+}
+
+/* What is opened here is all that is ever opened. */
 static int
 on_config(void *arg, uint32_t generation, int fd)
 {
@@ -215,7 +270,9 @@ on_config(void *arg, uint32_t generation, int fd)
 	log_init("postern-policy", policy->config->log.to,
 	    policy->config->log.format);
 	log_set_verbose(policy->config->log.verbose);
-	policy->asker = asker_new(policy->base, policy->config, error);
+	policy->state = open_state(policy->config);
+	policy->asker = asker_new(
+	    policy->base, policy->config, policy->state, error);
 	if (policy->asker == NULL)
 		fatalx("%s", error);
 	if (sandbox_enter(SANDBOX_POLICY, no_paths, &why) == -1)

@@ -448,13 +448,15 @@ policy_tell_observed(struct policy_client *client, const char *what,
     const struct verdict *verdict)
 {
 	struct ipc_message message;
-	char why[DECISION_TEXT_MAX];
+	char domain[DECISION_NAME_MAX], why[DECISION_TEXT_MAX];
 
 	if (client->channel == NULL)
 		return;
+	/* What is too long to keep is cut, not refused. */
+	strlcpy(domain, what, sizeof(domain));
 	strlcpy(why, verdict->text, sizeof(why));
 	ipc_compose(&message, POLICY_OBSERVED, 0);
-	ipc_put_str(&message, what);
+	ipc_put_str(&message, domain);
 	ipc_put_str(&message, verdict->peer);
 	ipc_put_u8(&message, (uint8_t)verdict->evidence);
 	ipc_put_u8(&message, (uint8_t)verdict->word);

@@ -58,7 +58,7 @@ struct verdict {
 	char text[VERDICT_TEXT_MAX]; /* why, either way */
 	char note[DECISION_TEXT_MAX]; /* what else the log is to say */
 	/* "mx1.example.org[192.0.2.9]", or the address alone. */
-	char peer[DECISION_NAME_MAX + ADDRESS_TEXT_MAX + 2];
+	char peer[DECISION_NAME_MAX + ADDRESS_TEXT_MAX];
 	char name[DECISION_NAME_MAX]; /* that was proved */
 };
 

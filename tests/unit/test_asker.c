@@ -16,8 +16,9 @@
 
 #include "proxy/config.h"
 #include "proxy/policy/dns.h"
-
-#define ASKED_MAX 8
+#include "proxy/policy/mta_sts.h"
+#include "proxy/policy/shared.h"
+#include "tests/unit/fake_dns.h"
 
 static char *by_address[] = {"192.0.2.0/28"};
 static char *by_host[] = {"relay.example"};
@@ -51,15 +52,14 @@ static struct asker *asker;
 static struct asker *askers[16];
 static size_t asker_count;
 
-/* The DNS: questions wait until the test answers them. */
+static bool is_dns_broken, is_sts_full;
+
+/* The policies: questions wait until the test answers them. */
 static struct {
-	char name[DNS_NAME_MAX];
-	enum dns_type type;
-	void (*done)(void *, const struct dns_answer *);
+	void (*done)(void *, const struct mta_sts_facts *);
 	void *arg;
-} asked[ASKED_MAX];
-static size_t asked_count;
-static bool is_dns_full, is_dns_broken;
+} policies[8];
+static size_t policy_count;
 
 static struct decision decision;
 static uint32_t answered_id;
@@ -83,25 +83,59 @@ dns_free(struct dns *dns)
 	(void)dns;
 }
 
-int
-dns_ask(struct dns *dns, const char *name, enum dns_type type,
-    void (*done)(void *, const struct dns_answer *), void *arg)
+struct mta_sts *
+mta_sts_new(struct event_base *base, struct dns *dns, const struct config *with,
+    struct state *state, struct shared *shared, char error[MTA_STS_ERROR_MAX])
 {
+	(void)base;
+	(void)error;
 	assert_ptr_equal(dns, &config);
-	if (is_dns_full) {
+	assert_ptr_equal(with, &config);
+	assert_ptr_equal(state, &decision);
+	assert_null(shared);
+	return (struct mta_sts *)policies;
+}
+
+void
+mta_sts_free(struct mta_sts *sts)
+{
+	(void)sts;
+}
+
+int
+mta_sts_ask(struct mta_sts *sts, const char *domain,
+    void (*done)(void *, const struct mta_sts_facts *), void *arg)
+{
+	assert_ptr_equal(sts, policies);
+	assert_string_equal(domain, "a.example");
+	if (is_sts_full) {
 		errno = EAGAIN;
 		return -1;
 	}
-	assert_true(asked_count < ASKED_MAX);
-	strlcpy(asked[asked_count].name, name, sizeof(asked[0].name));
-	asked[asked_count].type = type;
-	asked[asked_count].done = done;
-	asked[asked_count++].arg = arg;
+	assert_true(policy_count < 8);
+	policies[policy_count].done = done;
+	policies[policy_count++].arg = arg;
 	return 0;
 }
 
+struct shared *
+shared_new(struct event_base *base, struct dns *dns, const char *url,
+    char error[SHARED_ERROR_MAX])
+{
+	(void)base;
+	(void)dns;
+	snprintf(error, SHARED_ERROR_MAX, "%s: no Redis today", url);
+	return NULL;
+}
+
+void
+shared_free(struct shared *shared)
+{
+	(void)shared;
+}
+
 static void
-begin(size_t server_count)
+serve(size_t server_count)
 {
 	char error[ASKER_ERROR_MAX] = "";
 
@@ -113,18 +147,20 @@ begin(size_t server_count)
 	config.domain_count = 1;
 	asked_count = 0;
 	answers = 0;
-	is_dns_full = is_dns_broken = false;
-	asker = asker_new(NULL, &config, error);
+	policy_count = 0;
+	is_dns_broken = is_sts_full = false;
+	room = ASKED_MAX;
+	asker = asker_new(NULL, &config, (struct state *)&decision, error);
 	if (asker == NULL)
 		fail_msg("%s", error);
 	askers[asker_count++] = asker;
 }
 
 static void
-on_answer(void *arg, uint32_t id, const struct decision *answer)
+on_answer(void *arg, uint32_t id, const struct decision *given)
 {
 	assert_ptr_equal(arg, &decision);
-	decision = *answer;
+	decision = *given;
 	answered_id = id;
 	answers++;
 }
@@ -145,30 +181,30 @@ ask(enum policy_message kind, uint32_t id, const char *destination,
 	memset(&question, 0, sizeof(question)); /* it was copied */
 }
 
+/* Answers the open question of that name and type, with one record. */
 static void
-check_asked(size_t which, const char *name, enum dns_type type)
+say(const char *name, enum dns_type type, enum dns_status status,
+    const char *text)
 {
-	assert_true(which < asked_count);
-	assert_string_equal(asked[which].name, name);
-	assert_int_equal(asked[which].type, type);
+	begin(status, false, 300);
+	if (status == DNS_FOUND && type == DNS_MX) {
+		strlcpy(answer.records[0].name, text, DNS_NAME_MAX);
+		answer.count = 1;
+	} else if (status == DNS_FOUND) {
+		add_address(text);
+	}
+	reply(name, type);
 }
 
+/* Answers who asked for the policy last; who asked first only prepares. */
 static void
-reply(size_t which, enum dns_status status, const char *text)
+say_policy(enum mta_sts_status status)
 {
-	static struct dns_answer answer;
+	struct mta_sts_facts facts = {.status = status, .ttl = 300};
 
-	memset(&answer, 0, sizeof(answer));
-	answer.status = status;
-	answer.ttl = 300;
-	if (status == DNS_FOUND) {
-		answer.count = 1;
-		if (asked[which].type == DNS_MX)
-			strlcpy(answer.records[0].name, text, DNS_NAME_MAX);
-		else
-			address_from_text(&answer.records[0].address, text);
-	}
-	asked[which].done(asked[which].arg, &answer);
+	assert_true(policy_count > 1);
+	strlcpy(facts.why, "why", sizeof(facts.why));
+	policies[policy_count - 1].done(policies[policy_count - 1].arg, &facts);
 }
 
 static void
@@ -181,20 +217,18 @@ check_temporary(const char *says)
 		fail_msg("%s", decision.text);
 }
 
-/* MX records, then their hosts' addresses. */
+/* MX records, then their hosts' addresses, then the policy. */
 static void
 test_domain(void **state)
 {
 	(void)state;
-	begin(0);
+	serve(0);
 	ask(POLICY_ASK_DOMAIN, 77, "2001:db8::9", "a.example");
-	check_asked(0, "a.example", DNS_MX);
-	reply(0, DNS_FOUND, "mx.a.example");
-	check_asked(1, "mx.a.example", DNS_A);
-	check_asked(2, "mx.a.example", DNS_AAAA);
-	reply(1, DNS_NODATA, NULL);
+	say("a.example", DNS_MX, DNS_FOUND, "mx.a.example");
+	say("mx.a.example", DNS_A, DNS_NODATA, NULL);
+	say("mx.a.example", DNS_AAAA, DNS_FOUND, "2001:db8::9");
 	assert_int_equal(answers, 0);
-	reply(2, DNS_FOUND, "2001:db8::9");
+	say_policy(MTA_STS_ABSENT);
 	assert_int_equal(answers, 1);
 	assert_int_equal(answered_id, 77);
 	assert_int_equal(asked_count, 3);
@@ -205,10 +239,54 @@ test_domain(void **state)
 }
 
 static void
+test_policy_unknown(void **state)
+{
+	(void)state;
+	serve(0);
+	ask(POLICY_ASK_DOMAIN, 1, "192.0.2.200", "a.example");
+	say("a.example", DNS_MX, DNS_FOUND, "mx.a.example");
+	say("mx.a.example", DNS_AAAA, DNS_NODATA, NULL);
+	say("mx.a.example", DNS_A, DNS_FOUND, "192.0.2.200");
+	say_policy(MTA_STS_UNKNOWN);
+	check_temporary("MTA-STS policy: why");
+	assert_int_equal(decision.evidence, EVIDENCE_MTA_STS);
+}
+
+/* The preparation may fail alone; what is needed is told. */
+static void
+test_sts_is_full(void **state)
+{
+	(void)state;
+	serve(0);
+	is_sts_full = true;
+	ask(POLICY_ASK_DOMAIN, 1, "192.0.2.200", "a.example");
+	say("a.example", DNS_MX, DNS_FOUND, "mx.a.example");
+	say("mx.a.example", DNS_AAAA, DNS_NODATA, NULL);
+	say("mx.a.example", DNS_A, DNS_FOUND, "192.0.2.200");
+	check_temporary("too many MTA-STS policies");
+}
+
+/* Without hosts the policy does not matter. */
+static void
+test_policy_not_needed(void **state)
+{
+	(void)state;
+	serve(0);
+	ask(POLICY_ASK_DOMAIN, 1, "192.0.2.200", "a.example");
+	say("a.example", DNS_MX, DNS_NXDOMAIN, NULL);
+	assert_int_equal(answers, 1);
+	assert_int_equal(decision.kind, DECISION_REFUSE);
+	assert_int_equal(policy_count, 1);
+	/* It comes to nothing when it comes. */
+	policies[0].done(policies[0].arg, &(struct mta_sts_facts){.ttl = 300});
+	assert_int_equal(answers, 1);
+}
+
+static void
 test_nothing_to_ask(void **state)
 {
 	(void)state;
-	begin(1);
+	serve(1);
 	ask(POLICY_ASK_DOMAIN, 1, "198.51.100.1", "partner.example");
 	assert_int_equal(answers, 1);
 	assert_int_equal(decision.evidence, EVIDENCE_OPERATOR);
@@ -232,7 +310,7 @@ static void
 test_server_first(void **state)
 {
 	(void)state;
-	begin(1);
+	serve(1);
 	ask(POLICY_ASK_SERVER, 1, "192.0.2.1", NULL);
 	assert_true(decision.is_server);
 	ask(POLICY_ASK_DOMAIN, 2, "192.0.2.1", "partner.example");
@@ -249,20 +327,18 @@ static void
 test_server_host(void **state)
 {
 	(void)state;
-	begin(2);
+	serve(2);
 	ask(POLICY_ASK_SERVER, 1, "198.51.100.1", NULL);
 	ask(POLICY_ASK_DOMAIN, 2, "198.51.100.2", "a.example");
-	check_asked(0, "relay.example", DNS_A);
 	assert_int_equal(asked_count, 1);
 	assert_int_equal(answers, 0);
-	reply(0, DNS_FOUND, "198.51.100.1");
+	say("relay.example", DNS_A, DNS_FOUND, "198.51.100.1");
 	assert_int_equal(answers, 1);
 	assert_int_equal(answered_id, 1);
 	assert_true(decision.is_server);
 	assert_string_equal(decision.names[0], "relay.example");
 	/* The other one goes on to its domain. */
-	check_asked(1, "a.example", DNS_MX);
-	reply(1, DNS_FAILED, NULL);
+	say("a.example", DNS_MX, DNS_FAILED, NULL);
 	assert_int_equal(answers, 2);
 	assert_int_equal(answered_id, 2);
 	assert_int_equal(decision.kind, DECISION_TEMPORARY);
@@ -278,17 +354,15 @@ static void
 test_server_host_of_other_family(void **state)
 {
 	(void)state;
-	begin(2);
+	serve(2);
 	ask(POLICY_ASK_DOMAIN, 1, "198.51.100.2", "a.example");
-	reply(0, DNS_NODATA, NULL);
-	check_asked(1, "a.example", DNS_MX);
+	say("relay.example", DNS_A, DNS_NODATA, NULL);
 	ask(POLICY_ASK_SERVER, 2, "2001:db8::1", NULL);
-	check_asked(2, "relay.example", DNS_AAAA);
-	reply(2, DNS_FOUND, "2001:db8::1");
+	say("relay.example", DNS_AAAA, DNS_FOUND, "2001:db8::1");
 	assert_int_equal(answers, 1);
 	assert_int_equal(answered_id, 2);
 	assert_int_equal(asked_count, 3);
-	reply(1, DNS_NXDOMAIN, NULL);
+	say("a.example", DNS_MX, DNS_NXDOMAIN, NULL);
 	assert_int_equal(answers, 2);
 	assert_int_equal(answered_id, 1);
 }
@@ -298,9 +372,9 @@ static void
 test_server_host_unknown(void **state)
 {
 	(void)state;
-	begin(2);
+	serve(2);
 	ask(POLICY_ASK_DOMAIN, 1, "198.51.100.1", "partner.example");
-	reply(0, DNS_BOGUS, NULL);
+	say("relay.example", DNS_A, DNS_BOGUS, NULL);
 	check_temporary("its host relay.example cannot be looked up");
 	assert_int_equal(asked_count, 1);
 	answers = 0;
@@ -312,12 +386,12 @@ static void
 test_dns_is_full(void **state)
 {
 	(void)state;
-	begin(0);
-	is_dns_full = true;
+	serve(0);
+	room = 0;
 	ask(POLICY_ASK_DOMAIN, 1, "198.51.100.1", "a.example");
 	check_temporary("too many DNS questions at once");
-	begin(2);
-	is_dns_full = true;
+	serve(2);
+	room = 0;
 	ask(POLICY_ASK_SERVER, 1, "198.51.100.1", NULL);
 	check_temporary("relay.example");
 }
@@ -326,13 +400,13 @@ static void
 test_forget(void **state)
 {
 	(void)state;
-	begin(2);
+	serve(2);
 	ask(POLICY_ASK_SERVER, 1, "198.51.100.1", NULL);
 	ask(POLICY_ASK_DOMAIN, 2, "198.51.100.2", "a.example");
 	asker_forget(asker, &answers); /* somebody else */
 	asker_forget(asker, &decision);
-	reply(0, DNS_FOUND, "198.51.100.1");
-	reply(1, DNS_NXDOMAIN, NULL);
+	say("relay.example", DNS_A, DNS_FOUND, "198.51.100.1");
+	say("a.example", DNS_MX, DNS_NXDOMAIN, NULL);
 	assert_int_equal(answers, 0);
 	/* Who was forgotten may ask again. */
 	ask(POLICY_ASK_SERVER, 3, "198.51.100.1", NULL);
@@ -344,19 +418,24 @@ static void
 test_cannot_serve(void **state)
 {
 	static struct rule bad;
+	static char shared_url[] = "redis://a";
 	char error[ASKER_ERROR_MAX];
 
 	(void)state;
-	begin(0);
+	serve(0);
 	is_dns_broken = true;
-	assert_null(asker_new(NULL, &config, error));
+	assert_null(asker_new(NULL, &config, NULL, error));
 	assert_string_equal(error, "no DNS today");
 	is_dns_broken = false;
+	config.state = shared_url;
+	assert_null(asker_new(NULL, &config, NULL, error));
+	assert_string_equal(error, "redis://a: no Redis today");
+	config.state = NULL;
 	bad = servers[1];
 	bad.matches = no_host;
 	config.servers = &bad;
 	config.server_count = 1;
-	assert_null(asker_new(NULL, &config, error));
+	assert_null(asker_new(NULL, &config, NULL, error));
 	assert_non_null(strstr(error, "f:2: neither an address nor a host"));
 }
 
@@ -365,6 +444,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_domain),
+	    cmocka_unit_test(test_policy_unknown),
+	    cmocka_unit_test(test_sts_is_full),
+	    cmocka_unit_test(test_policy_not_needed),
 	    cmocka_unit_test(test_nothing_to_ask),
 	    cmocka_unit_test(test_server_first),
 	    cmocka_unit_test(test_server_host),
