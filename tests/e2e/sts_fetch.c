@@ -95,8 +95,8 @@ main(int argc, char *argv[])
 	read_trust(&trust, argv[1]);
 	config.trusts = &trust;
 	settings.trust_anchor = argv[2];
-	forward.port = (uint16_t)atoi(argv[4]);
-	config.mta_sts.timeout = (uint32_t)atoi(argv[5]);
+	forward.port = (uint16_t)strtoul(argv[4], NULL, 10);
+	config.mta_sts.timeout = (uint32_t)strtoul(argv[5], NULL, 10);
 	base = event_base_new();
 	if ((dns = dns_new(base, &settings, error)) == NULL ||
 	    (fetcher = sts_fetcher_new(base, dns, &config, error)) == NULL)
@@ -107,5 +107,8 @@ main(int argc, char *argv[])
 			die("sts_fetch");
 	event_base_dispatch(base);
 	sts_fetcher_free(fetcher);
+	dns_free(dns);
+	event_base_free(base);
+	free(trust.pem);
 	return EXIT_SUCCESS;
 }

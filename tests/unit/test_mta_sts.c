@@ -22,7 +22,7 @@
 #include "proxy/policy/sts_fetch.h"
 
 #define WALL 1800000000
-#define DAY  86400
+#define DAY  INT64_C(86400)
 #define ENFORCE                                                                \
 	"version: STSv1\nmode: enforce\nmx: mx.a.example\nmax_age: 604800\n"
 #define OTHER                                                                  \
