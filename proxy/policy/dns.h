@@ -15,7 +15,7 @@
 #include "proxy/policy/dns_packet.h"
 
 #define DNS_ERROR_MAX   256
-#define DNS_LOOKUPS_MAX 2048 /* in libunbound's hands at once */
+#define DNS_LOOKUPS_MAX 4096 /* in libunbound's hands at once */
 #define DNS_WAITERS_MAX 65536 /* questions open at once */
 #define DNS_SOCKETS_MAX 2048 /* of libunbound's, for UDP */
 

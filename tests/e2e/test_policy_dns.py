@@ -253,8 +253,8 @@ def test_mx_host_that_d_is(lab, relay, signed, evidence, destination):
                                                       evidence)
     assert said.names == said.sni == [f"mx2.{domain}"]
     assert not said.is_server and said.trust == "" and said.address is None
-    # A host without TLSA records is one as long as that is denied for.
-    assert (5 if signed else 31) <= said.ttl <= 60
+    # TLSA records and a policy are missing as long as that is denied for.
+    assert 5 <= said.ttl <= 60
 
 
 def test_d_is_no_mx_host(lab, relay):
