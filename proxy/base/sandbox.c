@@ -289,7 +289,8 @@ static const struct permit policy[] = {
     ALLOW(ftruncate),
     ALLOW(pwrite64),
 
-    OPTION(IPPROTO_TCP, TCP_NODELAY), /* libcurl's and hiredis's */
+    /* libcurl's and hiredis's. */
+    OPTION(IPPROTO_TCP, TCP_NODELAY),
 };
 
 /*
