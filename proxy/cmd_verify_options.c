@@ -14,6 +14,7 @@
 
 #include "certs/name.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/hex.h"
 
 #define PIN_PREFIX "sha256:"
 
@@ -81,18 +82,6 @@ add_name(struct verify_options *options, const char *value)
 		return complain("--name", value, "too many names");
 	options->names[options->name_count++] = value;
 	return 0;
-}
-
-static int
-hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *found;
-
-	if (c >= 'A' && c <= 'F')
-		c += 'a' - 'A';
-	found = c == '\0' ? NULL : strchr(digits, c);
-	return found == NULL ? -1 : (int)(found - digits);
 }
 
 static int

@@ -11,24 +11,13 @@
 #include <string.h>
 
 #include "proxy/base/address.h"
+#include "proxy/base/hex.h"
 
 #define SCHEME "redis://"
 #define MASK   "***"
 
 static const char not_one[] =
     "is not redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]";
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 /* One byte of userinfo; how many characters it took, 0: it is none. */
 static size_t
@@ -39,8 +28,8 @@ decode_byte(const char *text, size_t len, char *out)
 	*out = text[0];
 	if (text[0] != '%')
 		return text[0] > ' ' && text[0] != 0x7f;
-	if (len < 3 || (high = hex_value(text[1])) == -1 ||
-	    (low = hex_value(text[2])) == -1)
+	if (len < 3 || (high = hex_digit(text[1])) == -1 ||
+	    (low = hex_digit(text[2])) == -1)
 		return 0;
 	*out = (char)(high << 4 | low);
 	return *out == '\0' ? 0 : 3;

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/base/hex.h"
+
 #define SHA256_LEN 32
 #define SHA512_LEN 64
 
@@ -48,18 +50,6 @@ take_octet(const char **text, uint8_t *out)
 	*text = skip_blanks(*text);
 	*out = (uint8_t)value;
 	return true;
-}
-
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 /* RFC 6698 2.2: white space may stand anywhere in the data. */
