@@ -46,7 +46,8 @@ const struct tlsa *dane_match_anchor(const struct dane *, const struct cert *);
  * certificates that one matches, never the leaf itself; certificates that are
  * in a record in full; and public keys that are, and that none of the sent
  * certificates has.  For each of those keys and each sent certificate that it
- * may have signed there is one anchor, with the issuer's name and that key.
+ * may have signed there is one anchor, with the issuer's name and that key; at
+ * most DANE_KEYS_MAX of them.
  * sent is what the server sent, the leaf first.  *has_sent says whether one of
  * the anchors was sent.  NULL: out of memory.
  */

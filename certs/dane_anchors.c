@@ -12,7 +12,6 @@
 #include <openssl/evp.h>
 #include <openssl/nid.h>
 #include <openssl/pool.h>
-#include <openssl/x509v3.h>
 
 #include "certs/cert.h"
 #include "certs/chain.h"
@@ -30,7 +29,6 @@
 struct anchors {
 	CRYPTO_BUFFER *buffers[ANCHORS_MAX]; /* a reference each */
 	size_t count;
-	size_t doubtful; /* of them, that need not be certificates */
 	size_t keys; /* of them, for keys alone */
 };
 
@@ -97,7 +95,6 @@ add_certificates(
 		if ((buffer = CRYPTO_BUFFER_new_from_CBS(&der, NULL)) == NULL)
 			return -1;
 		anchors_add(anchors, buffer);
-		anchors->doubtful++;
 	}
 	return 0;
 }
@@ -137,8 +134,7 @@ issuer_of(const struct cert *cert)
 	    .name = cert->issuer, .its_issuer = cert->issuer};
 
 	CBS_init(&issuer.serial, one, sizeof(one));
-	if ((X509_get_extension_flags(cert->x509) & EXFLAG_INVALID) == 0)
-		read_key_identifier(&issuer, cert);
+	read_key_identifier(&issuer, cert);
 	return issuer;
 }
 
@@ -282,22 +278,6 @@ add_keys(struct anchors *anchors, const struct dane *dane,
 	return 0;
 }
 
-/*
- * One that was read before, or made here, and cannot be read now is lost for
- * want of memory, which not all of BoringSSL tells.
- */
-static struct store *
-anchors_store(const struct anchors *anchors)
-{
-	struct store *store;
-
-	store = store_from_buffers(anchors->buffers, anchors->count);
-	if (store == NULL || store_skipped(store) <= anchors->doubtful)
-		return store;
-	store_free(store);
-	return NULL;
-}
-
 struct store *
 dane_anchors(const struct dane *dane, const struct cert *sent, size_t count,
     bool *has_sent)
@@ -309,7 +289,7 @@ dane_anchors(const struct dane *dane, const struct cert *sent, size_t count,
 	*has_sent = anchors.count > 0;
 	if (add_certificates(&anchors, dane, sent) == 0 &&
 	    add_keys(&anchors, dane, sent, count) == 0)
-		store = anchors_store(&anchors);
+		store = store_from_buffers(anchors.buffers, anchors.count);
 	anchors_clear(&anchors);
 	return store;
 }

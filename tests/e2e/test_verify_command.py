@@ -297,6 +297,17 @@ class TestTlsa:
         assert_usage(self.judge(files, record),
                      f"--tlsa {record}: must be a usage, a selector")
 
+    def test_no_roots(self, files):
+        """The system's trusted roots are not even read."""
+        record = tlsa(3, 1, 1, files.server)
+        hide = 'mount -t tmpfs none /etc/ssl && exec "$@"'
+        asked = [POSTERN, "verify", "--chain", str(files.chain), *self.named]
+        for more, code in ([], 2), (["--tlsa", record], 0):
+            done = subprocess.run(
+                ["unshare", "-m", "sh", "-c", hide, "-", *asked, *more],
+                capture_output=True, timeout=30, check=False)
+            assert done.returncode == code, done
+
     def test_usage(self, files):
         good = tlsa(3, 1, 1, files.server)
         assert_usage(self.judge(files, good, asked=()),

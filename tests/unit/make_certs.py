@@ -801,6 +801,10 @@ def make_dane(out):
     case("leads_nowhere", [leaf, stranger], of_cert(2, 1, stranger))
     case("leads_elsewhere", [leaf, ca, stranger], of_cert(2, 1, stranger))
     cross = CA("Private Root", stranger, key=root.key)
+    case("root_elsewhere", [leaf, ca, root, stranger],
+         of_cert(2, 1, stranger))
+    twin = CA("Private CA", root)
+    case("twin", [leaf, twin], of_cert(2, 1, twin))
     case("cross_sent", [leaf, ca, cross], of_cert(2, 1, cross))
     case("cross_key", [leaf, ca, cross, stranger], of_key(2, 1, root.key))
     case("cross_up", [leaf, ca, cross, root, stranger],
@@ -849,7 +853,8 @@ def make_dane(out):
     case("key_by_name", [ca.leaf(extensions=[
         alt_names(dns(HOST)), by_name])], of_key(2, 0, ca.key))
     for title, value in (("empty", b""), ("open", b"\x30\x7f\xa1"),
-                         ("names", seq(context(1, b"\xa4\x7f")))):
+                         ("names", seq(context(1, b"\xa4\x7f"))),
+                         ("name", seq(context(1, context(4, NULL))))):
         case("key_id_" + title, [ca.leaf(extensions=[
             alt_names(dns(HOST)), extension("2.5.29.35", value)])],
              of_key(2, 0, ca.key))
@@ -863,7 +868,7 @@ def make_dane(out):
          of_key(2, 0, many[0].key))
     case("depth_over", [many[7].leaf(), *reversed(many[1:8])],
          of_key(2, 0, many[0].key))
-    same = [CA("Same", CA("Same", ids=False), ids=False, more=[
+    same = [CA("Same", CA("Above", ids=False), ids=False, more=[
         extension(f"1.3.6.1.4.1.55555.3.{i}", NULL)]) for i in range(40)]
     case("key_maze", [same[0].leaf(), *same],
          *(of_key(2, 0, p256()) for _ in range(64)))
@@ -945,6 +950,9 @@ def make_dane(out):
     case("both_by_3", [leaf, ca], no_2, of_key(3, 1, key))
     case("both_by_2", [leaf, ca], no_3, of_cert(2, 1, ca))
     case("both_no", [leaf, ca], no_3, no_2)
+    case("both_no_turned", [leaf, ca], no_2, no_3)
+    case("full_3_is_no_anchor", [leaf, ca], no_2, of_cert(3, 0, root))
+    case("key_3_is_no_anchor", [leaf, ca], no_2, of_key(3, 0, root.key))
     case("both_expired", [ca.leaf(**old), ca], no_3, of_cert(2, 1, ca))
     case("both_name_by_3", [ca.leaf(dns("mx.example.net"), key=key), ca],
          of_cert(2, 1, ca), of_key(3, 1, key))

@@ -12,7 +12,7 @@
 
 #include "tests/unit/mutate.h"
 
-static uint8_t data[TLSA_DATA_MAX];
+static uint8_t data[TLSA_DATA_MAX + 1]; /* and one that stays as it is */
 
 static void
 test_rdata(void **state)
@@ -114,6 +114,7 @@ test_text_longest(void **state)
 	assert_int_equal(data[TLSA_DATA_MAX - 1], 0xaa);
 	mutate_put(text + strlen(text), "aa");
 	assert_int_equal(tlsa_from_text(&tlsa, text, data), -1);
+	assert_int_equal(data[TLSA_DATA_MAX], 0);
 }
 
 /* A SHA-256 is told whole; what does not fit is cut where it says so. */
@@ -131,13 +132,14 @@ test_text_cut(void **state)
 
 		tlsa.usage = tlsa.selector = tlsa.matching = heads[i];
 		for (tlsa.len = 0; tlsa.len < 80; tlsa.len++) {
-			bool fits = head + 2 * tlsa.len < TLSA_TEXT_MAX;
+			bool fits = head + (size_t)2 * tlsa.len < TLSA_TEXT_MAX;
 
 			memset(out, 'x', sizeof(out));
 			assert_ptr_equal(tlsa_text(&tlsa, out), out);
 			assert_true(strnlen(out, sizeof(out)) < sizeof(out));
 			if ((strstr(out, "...") == NULL) != fits ||
-			    (fits && strlen(out) != head + 2 * tlsa.len) ||
+			    (fits &&
+				strlen(out) != head + (size_t)2 * tlsa.len) ||
 			    (!fits && strlen(out) < sizeof(out) - 3))
 				fail_msg("%u bytes: %s", tlsa.len, out);
 		}
