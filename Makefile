@@ -56,12 +56,13 @@ ROW2	= $(wildcard proxy/tls/*.c) $(wildcard proxy/policy/dns*.c) \
 ROW3	= $(wildcard proxy/config*.c \
 	  proxy/policy/blocks.c proxy/policy/decide.c proxy/policy/decide_mx.c \
 	  proxy/policy/decision.c proxy/policy/decision_make.c \
+	  proxy/policy/facts.c \
 	  proxy/session/policy_tag.c proxy/session/verdict.c \
 	  proxy/session/verdict_cache.c proxy/policy/state*.c)
 ROW4	= $(patsubst %,proxy/session/%.c,answers endpoints reap server_leg \
 	  server_queue server_start stream)
 ROW6	= $(wildcard proxy/*/*_process.c netfilter/*_process.c \
-	  certs/*_process.c proxy/policy/asker.c \
+	  certs/*_process.c proxy/policy/asker.c proxy/policy/facts_ask.c \
 	  proxy/policy/mx_lookup.c proxy/policy/server_names.c \
 	  proxy/policy/tlsa_lookup.c proxy/policy/host_lookup.c \
 	  proxy/policy/mta_sts.c proxy/policy/curl_loop.c \
@@ -76,7 +77,7 @@ LIB_ROW1 = -levent_core -lbsd -lseccomp -lidn2
 LIB_ROW2 = $(BSSL_LIB) -lunbound
 LIB_ROW3 = -lsqlite3
 LIB_ROW6 = -lcurl-gnutls -lgnutls -lhiredis
-LIB_ROW7 = -lnftables -lmnl
+LIB_ROW7 = -lnftables -lmnl -ljansson
 
 obj	= $(patsubst %.c,$(B)/%.o,$(1))
 row	= $(B)/row$(1).a
@@ -88,7 +89,7 @@ all: $(PROGRAMS)
 
 # What each program links is what its jail must allow: nothing else is on
 # these lines.
-$(B)/postern: $(B)/proxy/main.o $(foreach r,7 3 2 1,$(call row,$(r)))
+$(B)/postern: $(B)/proxy/main.o $(foreach r,7 5 4 3 2 1,$(call row,$(r)))
 	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIB_ROW7) \
 	    $(LIB_ROW3) $(BSSL_LIB) $(LIB_ROW1)
 $(B)/postern-relay: $(B)/proxy/session/relay_process.o \
@@ -134,7 +135,7 @@ $(TEST_CERTS)/made: tests/unit/make_certs.py
 	@touch $@
 $(B)/tests/unit/%.o: CPP_OWN += -DTEST_CERTS='"$(TEST_CERTS)"'
 $(patsubst %,$(B)/tests/unit/test_%,generation settings store verify verdict \
-    cert dane path_check path_search proof): | $(TEST_CERTS)/made
+    cert dane describe path_check path_search proof): | $(TEST_CERTS)/made
 $(B)/tests/fuzz/fuzz_chain.corpus: $(TEST_CERTS)/made
 	@mkdir -p $@
 	cp $(TEST_CERTS)/seeds/* $@

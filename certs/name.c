@@ -235,6 +235,21 @@ name_list_text(const uint8_t *der, size_t len, char *out, size_t size)
 	return out;
 }
 
+void
+name_list_each(const uint8_t *der, size_t len,
+    void (*each)(void *, const char *), void *arg)
+{
+	char one[HOST_MAX + 1];
+	CBS list, name;
+	unsigned tag;
+
+	if (!open_list(der, len, &list))
+		return;
+	while (next_name(&list, &tag, &name))
+		if (tag == TAG_DNS || tag == TAG_IP)
+			each(arg, name_text(tag, &name, one, sizeof(one)));
+}
+
 static size_t
 count_elements(CBS list)
 {

@@ -40,6 +40,13 @@ const char *
 name_list_text(const uint8_t *der, size_t len, char *out, size_t size);
 
 /*
+ * name_list_each calls each with every DNS name and address of the list, as
+ * such a text and valid until it returns.
+ */
+void name_list_each(const uint8_t *der, size_t len,
+    void (*each)(void *arg, const char *name), void *arg);
+
+/*
  * Name constraints (RFC 5280 4.2.1.10).  X509_verify_cert holds every name
  * against them, but as bytes: it does not know that a dot at the end is no
  * part of a DNS name (name_matches above does), and older ones forget that a

@@ -18,6 +18,7 @@ static const struct command {
     {"run", cmd_run, "guard the road until told to stop"},
     {"check", cmd_check, "read the configuration and say what is wrong"},
     {"rules", cmd_rules, "show, apply or remove the packet rules"},
+    {"probe", cmd_probe, "show what would happen to mail for a domain"},
     {"verify", cmd_verify, "judge a certificate chain from a file"},
     {"version", cmd_version, "say which version this is"},
 };

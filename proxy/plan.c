@@ -143,6 +143,30 @@ plan_make(struct plan *plan, const struct config *config, bool without_rules,
 	return 0;
 }
 
+int
+plan_policy(struct spawn *policy, const struct config *config,
+    char error[PLAN_ERROR_MAX])
+{
+	const struct passwd *user;
+
+	memset(policy, 0, sizeof(*policy));
+	if (geteuid() == 0) {
+		if ((user = getpwnam(config->user)) == NULL &&
+		    (user = getpwnam("nobody")) == NULL) {
+			snprintf(error, PLAN_ERROR_MAX,
+			    "there is neither a user \"%s\" nor \"nobody\": "
+			    "run this as a user that is not root",
+			    config->user);
+			return -1;
+		}
+		policy->changes_user = true;
+		policy->uid = user->pw_uid;
+		policy->gid = user->pw_gid;
+	}
+	policy->path = find_program("postern-policy", error);
+	return policy->path == NULL ? -1 : 0;
+}
+
 void
 plan_clear(struct plan *plan)
 {

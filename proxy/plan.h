@@ -31,6 +31,14 @@ int plan_make(struct plan *, const struct config *, bool without_rules,
     char error[PLAN_ERROR_MAX]);
 void plan_clear(struct plan *);
 
+/*
+ * plan_policy works out how a postern-policy is started that serves nothing
+ * but this process; path is the caller's to free.  For root there is the
+ * configured user, else nobody.  Returns as plan_make.
+ */
+int
+plan_policy(struct spawn *, const struct config *, char error[PLAN_ERROR_MAX]);
+
 /* plan_relay_files says how many descriptors a relay may come to need. */
 unsigned int plan_relay_files(const struct config *);
 

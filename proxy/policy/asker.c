@@ -19,6 +19,7 @@
 #include "proxy/policy/blocks.h"
 #include "proxy/policy/decide.h"
 #include "proxy/policy/dns.h"
+#include "proxy/policy/facts_ask.h"
 #include "proxy/policy/mta_sts.h"
 #include "proxy/policy/mx_lookup.h"
 #include "proxy/policy/server_names.h"
@@ -42,6 +43,7 @@ struct asker {
 	struct server_names *names;
 	struct shared *shared; /* NULL: nothing is shared */
 	struct mta_sts *sts;
+	struct facts_asker *facts;
 	struct ask_list open;
 };
 
@@ -202,9 +204,16 @@ asker_forget(struct asker *asker, const void *arg)
 			ask->answer = NULL;
 }
 
+struct facts_asker *
+asker_facts(struct asker *asker)
+{
+	return asker->facts;
+}
+
 static void
 asker_free(struct asker *asker)
 {
+	facts_asker_free(asker->facts);
 	mta_sts_free(asker->sts);
 	shared_free(asker->shared);
 	server_names_free(asker->names);
@@ -248,6 +257,11 @@ asker_new(struct event_base *base, const struct config *config,
 	    base, asker->dns, config, state, asker->shared, error);
 	if (asker->sts == NULL)
 		goto fail;
+	asker->facts = facts_asker_new(asker->dns, asker->sts);
+	if (asker->facts == NULL) {
+		snprintf(error, ASKER_ERROR_MAX, "out of memory");
+		goto fail;
+	}
 	return asker;
 fail:
 	asker_free(asker);

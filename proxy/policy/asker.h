@@ -19,6 +19,7 @@
 struct asker;
 struct config;
 struct event_base;
+struct facts_asker;
 struct state;
 
 struct question {
@@ -43,6 +44,9 @@ struct asker *asker_new(struct event_base *, const struct config *,
  */
 void asker_ask(struct asker *, const struct question *,
     void (*answer)(void *arg, uint32_t id, const struct decision *), void *arg);
+
+/* Where `postern probe` asks (facts_ask.h); it is the asker's. */
+struct facts_asker *asker_facts(struct asker *);
 
 /* asker_forget: no answer will be given any more to arg. */
 void asker_forget(struct asker *, const void *arg);

@@ -25,6 +25,8 @@
 #include "proxy/policy/asker.h"
 #include "proxy/policy/decide.h"
 #include "proxy/policy/decision.h"
+#include "proxy/policy/facts.h"
+#include "proxy/policy/facts_ask.h"
 #include "proxy/policy/state.h"
 
 /*
@@ -65,6 +67,7 @@ static void
 relay_free(struct relay *relay)
 {
 	asker_forget(relay->policy->asker, relay);
+	facts_forget(asker_facts(relay->policy->asker), relay);
 	LIST_REMOVE(relay, entry);
 	ipc_channel_free(relay->channel);
 	free(relay);
@@ -184,6 +187,35 @@ on_ask_literal(
 	return 0;
 }
 
+static void
+send_facts(void *arg, const struct ipc_message *message)
+{
+	struct relay *relay = arg;
+	struct policy *policy = relay->policy;
+
+	if (ipc_send(relay->channel, message) == 0)
+		return;
+	log_warn("a probe does not take its answer");
+	relay_free(relay);
+	end_if_drained(policy);
+}
+
+/* One that cannot be answered costs the channel: its peer is to know. */
+static int
+on_ask_facts(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
+{
+	struct relay *relay = arg;
+	char domain[DECISION_NAME_MAX];
+	uint32_t id = reader->id;
+
+	(void)channel;
+	ipc_get_str(reader, domain, sizeof(domain));
+	if (ipc_end(reader) == -1)
+		return -1;
+	return facts_ask(
+	    asker_facts(relay->policy->asker), id, domain, send_facts, relay);
+}
+
 /* A word of a decision that a relay may have. */
 static int
 get_word(struct ipc_reader *reader, uint8_t max)
@@ -222,6 +254,7 @@ static const struct ipc_row relay_rows[] = {
     {POLICY_ASK_SERVER, false, "ASK_SERVER", on_ask_server},
     {POLICY_ASK_DOMAIN, false, "ASK_DOMAIN", on_ask_domain},
     {POLICY_ASK_LITERAL, false, "ASK_LITERAL", on_ask_literal},
+    {POLICY_ASK_FACTS, false, "ASK_FACTS", on_ask_facts},
     {POLICY_OBSERVED, false, "OBSERVED", on_observed},
     {0, false, NULL, NULL},
 };

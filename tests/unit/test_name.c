@@ -258,6 +258,33 @@ test_text(void **state)
 	assert_string_equal(name_list_text(NULL, 0, text, sizeof(text)), "");
 }
 
+static void
+count_names(void *arg, const char *name)
+{
+	size_t *count = arg;
+
+	++*count;
+	if (*count == 1)
+		assert_string_equal(name, "a.example.org");
+	if (*count == 3)
+		assert_string_equal(name, "192.0.2.1");
+}
+
+/* All that the text counts, and shows the first of. */
+static void
+test_each(void **state)
+{
+	uint8_t *der;
+	size_t len, count = 0;
+
+	(void)state;
+	der = make_list(mixed, MIXED_COUNT, &len);
+	name_list_each(der, len, count_names, &count);
+	assert_int_equal(count, 10);
+	OPENSSL_free(der);
+	name_list_each(NULL, 0, count_names, NULL);
+}
+
 /* Name constraints with one excluded subtree, of that kind. */
 static uint8_t *
 make_constraints(const struct entry *base, size_t *len)
@@ -391,6 +418,7 @@ main(void)
 	    cmocka_unit_test(test_lists),
 	    cmocka_unit_test(test_damaged_lists),
 	    cmocka_unit_test(test_text),
+	    cmocka_unit_test(test_each),
 	    cmocka_unit_test(test_excluded),
 	    cmocka_unit_test(test_damaged_constraints),
 	};

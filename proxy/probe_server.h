@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef POSTERN_PROBE_SERVER_H
+#define POSTERN_PROBE_SERVER_H
+
+/*
+ * One address: the decision for it, asked as a relay asks, a handshake as a
+ * relay makes it, with another SNI where that may help, and the verdict.
+ */
+
+#include "proxy/probe.h"
+
+struct endpoints;
+struct event_base;
+struct policy_client;
+struct reaper;
+struct settings;
+struct tls_client;
+
+/* What all of them share; outlives them. */
+struct probe_context {
+	struct event_base *base;
+	struct policy_client *policy;
+	struct tls_client *tls;
+	struct reaper *reaper;
+	struct endpoints *endpoints;
+	struct settings *settings;
+	const char *domain;
+	const char *hello; /* our name; NULL: the address we come from */
+};
+
+struct probe_dial;
+
+/*
+ * probe_dial_start tries server->address and fills in the rest of server;
+ * done is called once, perhaps before this returns, when that is over.
+ */
+void probe_dial_start(const struct probe_context *, struct probe_server *,
+    void (*done)(void *arg), void *arg);
+
+#endif
