@@ -18,6 +18,7 @@ static const struct command {
     {"run", cmd_run, "guard the road until told to stop"},
     {"check", cmd_check, "read the configuration and say what is wrong"},
     {"rules", cmd_rules, "show, apply or remove the packet rules"},
+    {"observed", cmd_observed, "list what would be refused once enforced"},
     {"probe", cmd_probe, "show what would happen to mail for a domain"},
     {"verify", cmd_verify, "judge a certificate chain from a file"},
     {"version", cmd_version, "say which version this is"},
@@ -30,7 +31,7 @@ print_help(FILE *out)
 {
 	fputs("usage: postern COMMAND [OPTION]...\n\n", out);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		fprintf(out, "  %-9s%s\n", commands[i].name, commands[i].help);
+		fprintf(out, "  %-10s%s\n", commands[i].name, commands[i].help);
 	fputs(
 	    "\n`postern COMMAND --help` tells a command's options; postern(8) "
 	    "and\npostern.conf(5) tell the rest.\n",

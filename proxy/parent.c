@@ -22,6 +22,7 @@
 #include "proxy/cmd_options.h"
 #include "proxy/parent_state.h"
 #include "proxy/process.h"
+#include "proxy/state_directory.h"
 
 #define PING_SECONDS   10 /* where the service manager asks for nothing */
 #define WATCHDOG_PARTS 4 /* pings in the time that it gives */
@@ -271,6 +272,8 @@ prepare(struct parent *parent)
 		close_road(parent);
 		return CMD_FAILED;
 	}
+	state_directory_make(
+	    parent->now.config->state_directory, &parent->plan.policy);
 	return CMD_OK;
 }
 

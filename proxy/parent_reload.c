@@ -12,6 +12,7 @@
 #include "proxy/base/log.h"
 #include "proxy/parent_state.h"
 #include "proxy/process.h"
+#include "proxy/state_directory.h"
 
 #define RELOAD_SECONDS 30 /* for the new postern-policy to serve */
 
@@ -131,6 +132,8 @@ parent_reload(struct parent *parent)
 		end_reload(parent, error);
 		return;
 	}
+	state_directory_make(
+	    parent->next.config->state_directory, &parent->plan.policy);
 	parent->next_policy = parent_new_policy(parent);
 	if (evtimer_add(parent->reload_limit, &limit) == -1)
 		fatalx("no timer");

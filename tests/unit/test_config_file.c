@@ -146,6 +146,9 @@ static const struct row errors[] = {
     {"ports = [0]", "@:1: ports: '0' is not a port"},
     {"ports = [65536]", "@:1: ports: '65536' must be from 0 to 65535"},
     {"ports = [25, 26,\n25]", "@:2: ports: '25' is given twice"},
+    {"state = \"redis://me:secret@a..b\"",
+	"@:1: state: 'redis://***@a..b' has no valid host: a name, an IPv4 "
+	"address, or an IPv6 address in brackets"},
     {"listen_port = 0", "@:1: listen_port: '0' must be from 1 to 65535"},
     {"listen_port = 65536",
 	"@:1: listen_port: '65536' must be from 1 to 65535"},
