@@ -9,11 +9,13 @@ last part is the life of the real children.
 import contextlib
 import errno
 import os
+import pwd
 import re
 import select
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import threading
@@ -94,6 +96,8 @@ class House:
             file.write(what)
 
     def configure(self, text):
+        if "state_directory" not in text:  # this machine's is not ours
+            text += f'\nstate_directory = "{self.directory}/state"\n'
         with open(f"{self.directory}/postern.conf", "w",
                   encoding="ascii") as file:
             file.write(text)
@@ -335,6 +339,18 @@ def test_without_root(house):
     assert capabilities(relay)["Eff"] == 0
     house.signal(signal.SIGTERM)
     assert house.await_end() == 0
+
+
+def test_state_directory_is_the_childrens(house):
+    house.start()
+    status = os.stat(f"{house.directory}/state")
+    assert status.st_uid == pwd.getpwnam(USER).pw_uid
+    assert stat.S_IMODE(status.st_mode) == 0o700
+    house.configure(CONFIG + f'state_directory = "{house.directory}/other"\n')
+    told = house.told.mark()
+    house.signal(signal.SIGHUP)
+    house.await_told("STATUS=.* settings 2$", since=told)
+    assert os.stat(f"{house.directory}/other").st_uid == status.st_uid
 
 
 def test_gateway_without_capability(house):
