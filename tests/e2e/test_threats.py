@@ -3,8 +3,8 @@
 in a test's name is the row of the threat list that it stands for.
 
 Other rows are where their matter is: test_session (34 to 44), test_evidence
-(3, 6, 7, 9, 16), test_policy_dns (21, 22), test_rules (45 to 49),
-test_resilience (43, 45, 46, 53, 54).
+(3, 6, 7, 9, 16), test_dane (D1 to D12), test_policy_dns (21, 22), test_rules
+(45 to 49), test_resilience (43, 45, 46, 53, 54).
 """
 
 import contextlib
@@ -32,7 +32,7 @@ import dns.rdtypes.ANY.CNAME
 import dns.rdtypes.ANY.MX
 import dns.rrset
 import pytest
-from lab import Gateway, nameservers, pki
+from lab import Gateway, hostile_dns, nameservers, pki
 from lab.gateway import BUILD
 from lab.smtp_client import Client, Closed
 from lab.smtp_server import Closed as SessionClosed
@@ -690,6 +690,76 @@ def test_18_each_recipient_its_own_policy(lab, ruled, is_first):
     assert server.wait_message().recipients == [f"b@{lax}"]
 
 
+def two_tenants(lab):
+    """A strict domain and a lax one on one host with a good certificate,
+    which is the lax one's."""
+    strict, lax = lab.fresh("strict"), lab.fresh("lax")
+    server = lab.mx(f"mx.{lax}")
+    lab.domain(strict, server, publish=False)
+    lab.domain(lax, server, publish=False)
+    return strict, lax, server
+
+
+def strict_by_sts(lab):
+    """The strict domain's policy has another host, the lax one's none."""
+    strict, lax, server = two_tenants(lab)
+    lab.sts(strict, mx=[f"mx.{strict}"], publish=False)
+    lab.sts(lax, "none", mx=[], publish=False)
+    return strict, lax, server
+
+
+def strict_by_dane(lab):
+    """The strict domain's name for the host has TLSA records of another
+    certificate, the lax one's has none."""
+    strict, lax, server = two_tenants(lab)
+    zone = lab.dns.zone_of(strict)
+    zone.remove("@", "MX")
+    zone.add(f"@ MX 10 mx.{strict}.")
+    lab.name_host(f"mx.{strict}", server.addresses)
+    lab.tlsa(f"mx.{strict}", "3 1 1", certificate=lab.ca)
+    server.certificates = [lab.issue(server.name, f"mx.{strict}")]
+    return strict, lax, server
+
+
+@pytest.mark.parametrize("build, evidence", [(strict_by_sts, "mta-sts"),
+                                             (strict_by_dane, "dane")])
+def test_17_two_domains_one_mx_two_proofs(lab, gate, build, evidence):
+    """What is enough for one domain is not for the other, whichever comes
+    first on a connection."""
+    strict, lax, server = build(lab)
+    lab.publish()
+    for order in ((strict, lax, strict), (lax, strict, lax)):
+        since = gate.log.mark()
+        with ready(lab, server) as client:
+            for domain in order:
+                reply = client.envelope("a@lan.example", f"b@{domain}")[-1]
+                assert reply.code == (250 if domain == lax else 451), reply
+                if domain == lax:
+                    assert client.message(MESSAGE).code == 250
+                assert client.command("RSET").code == 250
+        assert gate.verdict(strict, since)["evidence"] == evidence
+        assert gate.verdict(lax, since)["evidence"] == "mx+dnssec"
+    assert {m.recipients[0] for m in server.messages} == {f"b@{lax}"}
+
+
+@pytest.mark.parametrize("build", [strict_by_sts, strict_by_dane])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_18_enforce_and_none_in_one_transaction(lab, gate, build, is_first):
+    strict, lax, server = build(lab)
+    lab.publish()
+    order = [lax, strict] if is_first else [strict, lax]
+    with ready(lab, server) as client:
+        client.command("MAIL FROM:<a@lan.example>")
+        replies = {domain: client.command(f"RCPT TO:<b@{domain}>")
+                   for domain in order}
+        assert replies[lax].code == 250, replies
+        # 452 4.5.3: to be sent apart, where it is refused.
+        assert replies[strict].code in (451, 452), replies
+        assert client.message(MESSAGE).code == 250
+    assert send(lab, server, f"b@{strict}").code == 451
+    assert [m.recipients for m in server.messages] == [[f"b@{lax}"]]
+
+
 def verdicts(gate, since):
     return [match[0] for match in gate.log.matching(
         re.compile("verdict .*"), since)]
@@ -761,6 +831,56 @@ def test_19_trust_that_a_reload_takes_away(lab, ruled):
     assert send(lab, server, f"b@{domain}").code == 250
 
 
+def test_19_other_records_than_before(lab, gate):
+    """Of a key that is given up no session proves anything any more, resumed
+    or not; and the next key is proved by a handshake, though the server goes
+    on taking the tickets of the old one."""
+    domain = lab.fresh("roll")
+    old, new = (pki.self_signed([f"mx.{domain}"]) for _ in range(2))
+    server = lab.mx(f"mx.{domain}", certificates=[old])
+    lab.tlsa(server, "3 1 1", ttl=1)
+    lab.domain(domain, server)
+    resumed(lab, gate, server, domain)
+    lab.tlsa(server, new.tlsa("3 1 1"), ttl=1)
+    lab.publish()
+    until = time.monotonic() + 30
+    while (reply := send(lab, server, f"b@{domain}")).code == 250:
+        assert time.monotonic() < until
+    assert (reply.code, reply.text[:5]) == (451, "4.7.5"), str(reply)
+    assert "not proved by dane" in reply.text
+    taken = len(server.messages)
+    assert send(lab, server, f"b@{domain}").code == 451
+    assert len(server.messages) == taken
+    server.renew(new)
+    since = gate.log.mark()
+    assert send(lab, server, f"b@{domain}").code == 250
+    verdict = gate.verdict(domain, since)
+    assert verdict["certificate"] == new.fingerprint, verdict
+    assert "resumed" not in verdict
+
+
+@pytest.mark.parametrize("forge", ["wildcard", "parent", "other", "nothing"])
+def test_20_forged_denial_of_tlsa_defers(lab, gate, forge):
+    """True NSEC records that prove something else, and none at all: who has
+    a certificate that anyone trusts does not get the mail by it."""
+    domain = lab.fresh("forged")
+    server = lab.mx(f"mx.{domain}")
+    lab.tlsa(server, "3 1 1", certificate=lab.ca)
+    zone = lab.domain(domain, server, own_server=True, publish=False)
+    zone.add("* TXT x")
+    lab.publish()
+    acts = {"wildcard": lambda: hostile_dns.wildcard_denial(zone),
+            "parent": lambda: hostile_dns.parent_denial(
+                lab.dns.zones["example."], zone),
+            "other": lambda: hostile_dns.other_denial(zone),
+            "nothing": lambda: nameservers.nxdomain}
+    zone.server.on[f"_25._tcp.mx.{domain}", "TLSA"] = acts[forge]()
+    reply = first_refusal(lab, server, f"b@{domain}")
+    assert (reply.code, reply.text[:5]) == (451, "4.7.5"), str(reply)
+    assert "dnssec-invalid" in reply.text, str(reply)
+    nothing_sent(server)
+
+
 @pytest.mark.parametrize("act", [nameservers.nxdomain, nameservers.unsigned,
                                  nameservers.bogus])
 def test_20_forged_denial_defers(lab, gate, act):
@@ -773,6 +893,100 @@ def test_20_forged_denial_defers(lab, gate, act):
     reply = first_refusal(lab, server, f"b@{domain}")
     assert reply.code == 451, str(reply)
     assert "dnssec" in reply.text, str(reply)
+    nothing_sent(server)
+
+
+def test_22_costly_validation_holds_up_nobody(lab, gate):
+    """Three zones, each with thirty signatures that fit thirty keys by their
+    tag and by nothing else, on every question that is asked of them."""
+    traps = []
+    for _ in range(3):
+        domain = lab.fresh("trap")
+        server = lab.mx(f"mx.{domain}", tlsa="3 1 1")
+        traps.append((domain, server, lab.domain(
+            domain, server, own_server=True, publish=False)))
+    quick, good = lab.good_domain()  # which publishes them all
+    for number, (domain, _server, zone) in enumerate(traps):
+        hostile_dns.keytrap(zone, *[
+            (domain, "MX"), (f"mx.{domain}", "A"), (f"mx.{domain}", "AAAA"),
+            (f"_25._tcp.mx.{domain}", "TLSA")][number:])
+    refused = []
+
+    def try_one(trap):
+        refused.append(first_refusal(lab, trap[1], f"b@{trap[0]}"))
+
+    threads = [threading.Thread(target=try_one, args=[trap])
+               for trap in traps]
+    for thread in threads:
+        thread.start()
+    began = time.monotonic()
+    assert send(lab, good, f"b@{quick}").code == 250
+    assert time.monotonic() - began < 3
+    for thread in threads:
+        thread.join()
+    assert [reply.code for reply in refused] == [451] * 3, refused
+    for _domain, server, _zone in traps:
+        nothing_sent(server)
+
+
+def test_22_hashes_by_the_thousand_prove_nothing(lab, gate):
+    """CVE-2023-50868: a denial with 2000 rounds of NSEC3 is not computed; it
+    counts as unsigned, and the MX host's name still is to be proved."""
+    domain = lab.fresh("rounds")
+    server = lab.mx(f"mx.{domain}")
+    lab.domain(domain, server, signing="nsec3-costly")
+    began = time.monotonic()
+    assert send(lab, server, f"b@{domain}").code == 250
+    assert time.monotonic() - began < 3
+    server.certificates = [lab.issue("else.example")]
+    assert send(lab, server, f"b@{domain}").code == 451
+
+
+def record_of(*messages):
+    """Handshake messages of TLS 1.2 (type, body) as one record."""
+    data = b"".join(bytes([kind]) + len(body).to_bytes(3, "big") + body
+                    for kind, body in messages)
+    return b"\x16\x03\x03" + struct.pack("!H", len(data)) + data
+
+
+def vector(data):
+    return len(data).to_bytes(3, "big") + data
+
+
+@pytest.mark.parametrize("is_said", [True, False])
+def test_23_raw_public_key(lab, gate, is_said):
+    """A server that shows a key without a certificate, and says so or not:
+    it is never asked to, and what came of the handshake is refused, though
+    the TLSA record is of that very key."""
+    domain = lab.fresh("rpk")
+    server = lab.mx(f"mx.{domain}", tlsa="3 1 1",
+                    certificates=[pki.self_signed([f"mx.{domain}"])])
+    lab.domain(domain, server)
+    offered = []
+
+    def script(session):
+        to_starttls(session)
+        session.send(b"220 go\r\n")
+        hello = b""
+        while len(hello) < 5 or len(hello) < 5 + int.from_bytes(
+                hello[3:5], "big"):
+            hello += session.read()
+        offered.extend(kind for kind, _data in extensions(hello))
+        spki = server.certificates[0].spki
+        said = b"\x00\x14\x00\x01\x02" if is_said else b""
+        said += b"\xff\x01\x00\x01\x00"  # secure renegotiation
+        session.send_plain(record_of(
+            (2, b"\x03\x03" + b"r" * 32 + b"\x00" + b"\xc0\x2b" + b"\x00"
+             + struct.pack("!H", len(said)) + said),
+            (11, vector(spki) if is_said else vector(vector(spki))),
+            (14, b"")))
+        session.drain()
+
+    server.script = script
+    reply = first_refusal(lab, server, f"b@{domain}")
+    assert reply.code in (421, 451), str(reply)
+    assert reply.text.startswith("4.7.5"), str(reply)
+    assert offered and 20 not in offered
     nothing_sent(server)
 
 
@@ -872,18 +1086,22 @@ def test_33_no_setting_turns_refusal_into_relay(lab, ruled, settings):
 
 # Parsing.
 
-def server_name(hello):
-    """What a ClientHello asks for; None: nothing."""
+def extensions(hello):
+    """(type, data) of each of a ClientHello."""
     at = 9 + 2 + 32
     at += 1 + hello[at]
     at += 2 + int.from_bytes(hello[at:at + 2], "big")
     at += 1 + hello[at] + 2
     while at + 4 <= len(hello):
         kind, size = struct.unpack("!HH", hello[at:at + 4])
-        if kind == 0:
-            return hello[at + 9:at + 4 + size]
+        yield kind, hello[at + 4:at + 4 + size]
         at += 4 + size
-    return None
+
+
+def server_name(hello):
+    """What a ClientHello asks for; None: nothing."""
+    return next((data[5:] for kind, data in extensions(hello) if kind == 0),
+                None)
 
 
 @pytest.mark.parametrize("named", [
@@ -1156,6 +1374,30 @@ def test_55_clock_jumps(lab, ruled, jump, seconds):
     assert send(lab, smart, f"b@{other}").code == 250
     assert send(lab, server, f"b@{domain}").code == 250
     assert (len(server.messages), len(smart.messages)) == (3, 3)
+
+
+def test_55_policy_ends_with_the_clock(lab, gate, jump):
+    """max_age is of the wall clock; set back, it makes no policy end, and
+    nothing is worse than before once it is right again."""
+    domain = lab.fresh("age")
+    server = lab.mx(f"mx.{domain}")
+    lab.domain(domain, server, publish=False)
+    sts = lab.sts(domain, mx=[f"mx.{domain}"], max_age=86400)
+
+    def evidence(seconds):
+        jump(seconds)
+        gate.stop()
+        gate.start()
+        since = gate.log.mark()
+        reply = send(lab, server, f"b@{domain}")
+        assert reply.code == 250, str(reply)
+        return gate.verdict(domain, since)["evidence"]
+
+    assert evidence(0) == "mta-sts"
+    sts.stop()
+    assert evidence(-600) == "mta-sts"
+    assert evidence(80000) == "mta-sts"
+    assert evidence(90000) == "mx+dnssec"
 
 
 def test_55_exception_ends_with_the_clock(lab, ruled, jump):

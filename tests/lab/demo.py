@@ -50,6 +50,8 @@ class Row:
             self._expect(self.case.code in self.told, "code")
             self._expect(self.case.word in self.told, "word")
             self._expect(not self._arrived(), "at the far end")
+            if self.case.stage == "rcpt":
+                self._expect(self.evidence == self.case.evidence, "evidence")
 
     def _verdict(self, gate):
         """The last verdict that postern logged for the domain, on the

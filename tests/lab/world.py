@@ -8,7 +8,7 @@ demonstration prints them, and the end-to-end tests run over them.
 import dataclasses
 import ssl
 
-from lab import middlebox, pki
+from lab import middlebox, nameservers, pki
 
 
 @dataclasses.dataclass
@@ -17,11 +17,13 @@ class Case:
 
     domain: str
     delivered: bool
-    evidence: str  # "mx+dnssec" or "mx"; of what was proved, or was not
+    evidence: str  # "dane", "mta-sts", "mx+dnssec" or "mx"; of what was
+    # proved, or was not
     stage: str  # where it is refused: "hello" or "rcpt"
     code: str  # "451 4.7.5"
     word: str  # RFC 8460, as the reply says it
     what: str  # in words
+    dns: object = None  # a name server of its own
     host: object = None  # SmtpServer, the first MX
     second: object = None  # the one behind it
     first_address: str = ""  # of the first MX host
@@ -48,11 +50,44 @@ def _bad(lab, domain, what, refusal, **settings):
     return case
 
 
+def _dane(lab, domain, what, refusal=None, *, is_true=True):
+    """Its host's certificate is nobody's, or not the one that its TLSA record
+    is of; with a name server of its own, to be scripted."""
+    case = Case(domain, refusal is None, "dane", *(refusal or ("", "", "")),
+                what)
+    name = f"mx.{domain}"
+    case.host = lab.mx(name, certificates=[
+        pki.self_signed([name]) if is_true else lab.issue(name)])
+    of = case.host.certificates[0] if is_true else pki.self_signed([name])
+    lab.tlsa(case.host, of.tlsa("3 1 1"))
+    zone = lab.domain(domain, case.host, own_server=True, publish=False)
+    case.dns = zone.server
+    return case
+
+
+def _dane_broken(lab):
+    case = _dane(lab, "tlsafail.example", "TLSA lookup: SERVFAIL",
+                 ("rcpt", "451 4.4.3", "SERVFAIL"))
+    case.dns.on["_25._tcp.mx.tlsafail.example", "TLSA"] = nameservers.servfail
+    return case
+
+
+def _sts(lab, domain, what, refusal=None, *, mx=None, **settings):
+    """An MTA-STS policy in mode enforce, of an unsigned domain."""
+    case = Case(domain, refusal is None, "mta-sts",
+                *(refusal or ("", "", "")), what)
+    case.host = lab.mx(f"mx.{domain}", **settings)
+    lab.domain(domain, case.host, signed=False, publish=False)
+    lab.sts(domain, mx=[mx or f"mx.{domain}"], publish=False)
+    return case
+
+
 _NO_TLS = ("hello", "421 4.7.4", "starttls-not-supported")
 _TOO_WEAK = ("hello", "421 4.7.6", "validation-failure")
 _MISMATCH = ("rcpt", "451 4.7.5", "certificate-host-mismatch")
 _EXPIRED = ("rcpt", "451 4.7.5", "certificate-expired")
 _UNTRUSTED = ("rcpt", "451 4.7.5", "certificate-not-trusted")
+_NOT_IN_POLICY = ("rcpt", "451 4.7.1", "validation-failure")
 
 
 def _shared(lab):
@@ -113,6 +148,8 @@ def build(lab):
         _good(lab, "unsigned.example", "good, without DNSSEC", "mx",
               signed=False),
         six,
+        _dane(lab, "dane.example", "DANE, self-signed"),
+        _sts(lab, "sts.example", "MTA-STS, without DNSSEC"),
         *_shared(lab),
         _real(lab),
         _backup(lab),
@@ -132,6 +169,13 @@ def build(lab):
         _bad(lab, "tls10.example", "TLS 1.0 only", _TOO_WEAK,
              tls_min=ssl.TLSVersion.TLSv1, tls_max=ssl.TLSVersion.TLSv1,
              ciphers="ALL:@SECLEVEL=0"),
+        _dane(lab, "tlsawrong.example", "TLSA of another certificate",
+              _UNTRUSTED, is_true=False),
+        _dane_broken(lab),
+        _sts(lab, "stsother.example", "MX not in its MTA-STS policy",
+             _NOT_IN_POLICY, mx="mx.elsewhere.example"),
+        _sts(lab, "stsname.example", "MTA-STS, another's certificate",
+             _MISMATCH, certificates=[lab.issue("mx.elsewhere.example")]),
     ]
     lab.publish()
     for case in cases:
