@@ -25,6 +25,8 @@ struct tlsa_lookup {
 	const char *bases[BASES_MAX]; /* of the host; in their order */
 	size_t base_count;
 	size_t base; /* that is being asked at */
+	/* What is being asked for: "_25._tcp.mx.example", or an alias. */
+	char name[DNS_NAME_MAX + sizeof("_65535._tcp.")];
 	uint32_t ttl;
 	void (*done)(void *, uint32_t);
 	void *arg;
@@ -50,8 +52,8 @@ fail(struct mx_host *host, bool is_bogus, const char *name, const char *why)
 static void
 finish_failed(struct tlsa_lookup *lookup, const struct dns_answer *answer)
 {
-	fail(lookup->host, answer->status == DNS_BOGUS,
-	    lookup->bases[lookup->base], answer->why);
+	fail(lookup->host, answer->status == DNS_BOGUS, lookup->name,
+	    answer->why);
 	finish(lookup, MX_TLSA_UNKNOWN);
 }
 
@@ -71,7 +73,7 @@ keep_records(struct tlsa_lookup *lookup, const struct dns_answer *answer)
 	size_t i;
 
 	if ((host->bytes = malloc(answer->byte_count + 1)) == NULL) {
-		fail(host, false, lookup->bases[lookup->base], "out of memory");
+		fail(host, false, lookup->name, "out of memory");
 		finish(lookup, MX_TLSA_UNKNOWN);
 		return;
 	}
@@ -127,15 +129,16 @@ static void
 ask(struct tlsa_lookup *lookup)
 {
 	const char *base = lookup->bases[lookup->base];
-	char name[DNS_NAME_MAX + sizeof("_65535._tcp.")];
 	struct dns_answer none;
 
-	snprintf(name, sizeof(name), "_%u._tcp.%s", lookup->port, base);
-	if (!dns_name_is_host(name)) {
+	snprintf(lookup->name, sizeof(lookup->name), "_%u._tcp.%s",
+	    lookup->port, base);
+	if (!dns_name_is_host(lookup->name)) {
 		ask_next(lookup);
 		return;
 	}
-	if (dns_ask(lookup->dns, name, DNS_TLSA, on_records, lookup) == 0)
+	if (dns_ask(lookup->dns, lookup->name, DNS_TLSA, on_records, lookup) ==
+	    0)
 		return;
 	dns_answer_fail(&none, TOO_MANY);
 	finish_failed(lookup, &none);
@@ -207,6 +210,7 @@ begin(struct tlsa_lookup *lookup, const struct mx_addresses *addresses)
 	    addresses->canonical[0] != '\0')
 		lookup->bases[lookup->base_count++] = addresses->canonical;
 	lookup->bases[lookup->base_count++] = host->name;
+	strlcpy(lookup->name, host->name, sizeof(lookup->name));
 	if (addresses->is_secure) {
 		ask(lookup);
 	} else if (dns_ask(lookup->dns, host->name, DNS_CNAME, on_alias,
