@@ -26,7 +26,7 @@ struct redis_host {
  * redis_host_know fills in the addresses that need no DNS: of an address
  * itself, and of localhost, which is not the DNS's to say.
  */
-bool redis_host_know(struct redis_host *, const char *host, uint16_t port);
+bool redis_host_know(struct redis_host *, const char *name, uint16_t port);
 
 /*
  * redis_host_find looks the others up.  done is called once, from the event
@@ -34,7 +34,7 @@ bool redis_host_know(struct redis_host *, const char *host, uint16_t port);
  * NULL: it will not be called.
  */
 struct redis_lookup *
-redis_host_find(struct dns *, const char *host, uint16_t port,
+redis_host_find(struct dns *, const char *name, uint16_t port,
     void (*done)(void *arg, const struct redis_host *), void *arg);
 /* The lookup's done is not called any more; NULL is fine. */
 void redis_host_forget(struct redis_lookup *);

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define REDIS_LINK_REPLY_MAX  (80U * 1024) /* bytes of one reply */
+#define REDIS_LINK_REPLY_MAX  (80U << 10) /* bytes of one reply */
 #define REDIS_LINK_OUTPUT_MAX (1U << 20) /* of commands not yet sent */
 #define REDIS_LINK_WORDS_MAX  8 /* of one command */
 #define REDIS_LINK_WHY_MAX    256

@@ -200,7 +200,7 @@ ask(struct shared *shared, struct call *call)
 	words[1].len = strlen(key);
 	words[3].text = last;
 	words[3].len = (size_t)snprintf(
-	    last, sizeof(last), "%u", SHARED_VALUE_MAX);
+	    last, sizeof(last), "%d", SHARED_VALUE_MAX);
 	if (redis_link_send(shared->link, words, 4) == -1)
 		return -1;
 	TAILQ_INSERT_TAIL(&shared->sent, call, entry);

@@ -19,7 +19,7 @@
 #define TRIM_PART 64 /* of a full table goes at once */
 
 static const char *const sqls[STATEMENT_COUNT] = {
-#define X(name, sql) [name] = sql,
+#define X(name, sql) [name] = (sql),
     STATEMENTS(X)
 #undef X
 };

@@ -94,7 +94,7 @@ int state_run(struct state *, enum statement);
  * state_apply makes a change; state may be NULL.  0, or -1: nothing was
  * changed, which was logged where that is news.
  */
-int state_apply(struct state *, state_change *, const void *arg);
+int state_apply(struct state *, state_change *act, const void *arg);
 /* state_put_row is a change; arg is a struct state_row. */
 int state_put_row(struct state *, const void *arg);
 

@@ -19,6 +19,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/policy/state.h"
+#include "tests/unit/folder.h"
 
 static struct {
 	char dir[64];
@@ -46,11 +47,8 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	char command[96];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", f.dir);
-	return system(command);
+	return folder_remove(f.dir);
 }
 
 static void
@@ -225,7 +223,7 @@ test_no_file(void **state)
 static void
 test_owner(void **state)
 {
-	char command[256], path[96];
+	char path[96], file[112], log[128], index[128];
 	struct stat st;
 
 	(void)state;
@@ -234,17 +232,19 @@ test_owner(void **state)
 	fill();
 	assert_int_equal(chmod(f.dir, 0755), 0);
 	snprintf(path, sizeof(path), "%s/db", f.dir);
-	snprintf(command, sizeof(command),
-	    "chown -R 1:2 %s && rm %s/state.db-*", path, path);
-	assert_int_equal(system(command), 0);
+	snprintf(file, sizeof(file), "%s/state.db", path);
+	snprintf(log, sizeof(log), "%s-wal", file);
+	snprintf(index, sizeof(index), "%s-shm", file);
+	assert_int_equal(chown(path, 1, 2), 0);
+	assert_int_equal(chown(file, 1, 2), 0);
+	assert_int_equal(unlink(log), 0);
+	assert_int_equal(unlink(index), 0);
 	assert_int_equal(observed("-o", f.setting, NULL), CMD_OK);
 	assert_non_null(strstr(f.out, "7 recipients"));
-	strlcat(path, "/state.db-shm", sizeof(path));
-	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(stat(index, &st), 0);
 	assert_int_equal(st.st_uid, 1);
 	/* What that user could not read is not read for it. */
-	snprintf(command, sizeof(command), "chown 0:0 %s/db/state.db", f.dir);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(chown(file, 0, 0), 0);
 	assert_int_equal(observed("-o", f.setting, NULL), CMD_FAILED);
 	assert_non_null(strstr(f.err, "Permission denied"));
 }

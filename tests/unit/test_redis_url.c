@@ -164,6 +164,7 @@ test_mask(void **state)
 	    {"redis://a.example/1", "redis://a.example/1"},
 	    {"", ""},
 	};
+	const size_t at = (size_t)2 * REDIS_URL_MAX;
 	char out[REDIS_URL_MAX], text[3 * REDIS_URL_MAX];
 
 	(void)state;
@@ -173,10 +174,10 @@ test_mask(void **state)
 	memset(text, 'a', sizeof(text));
 	text[sizeof(text) - 1] = '\0';
 	assert_int_equal(strlen(redis_url_mask(text, out)), sizeof(out) - 1);
-	text[2 * REDIS_URL_MAX] = '@';
+	text[at] = '@';
 	redis_url_mask(text, out);
 	assert_memory_equal(out, "***@aaa", 7);
-	memcpy(text + 2 * REDIS_URL_MAX - 10, "://", 3);
+	memcpy(text + at - 10, "://", 3);
 	redis_url_mask(text, out);
 	assert_memory_equal(out, "***@aaa", 7);
 }

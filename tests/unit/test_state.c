@@ -28,6 +28,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/sandbox.h"
+#include "tests/unit/folder.h"
 
 #define NOW       INT64_C(1800000000)
 #define NO_JAIL   90 /* exit codes of a child that got nowhere */
@@ -63,12 +64,9 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	char command[96];
-
 	(void)state;
 	clock_fake(-1, -1);
-	snprintf(command, sizeof(command), "rm -rf %s", f.dir);
-	return system(command);
+	return folder_remove(f.dir);
 }
 
 /* What is logged between these two is told as text. */
@@ -440,8 +438,10 @@ test_oldest_rows_go(void **unused)
 	assert_int_equal(add(state, "m", "", 1, NOW), 0);
 	assert_true(count_policies(state) <= STATE_POLICIES_MAX);
 	assert_true(count_observed(state) <= STATE_OBSERVED_MAX);
-	assert_true(count_policies(state) > STATE_POLICIES_MAX / 10 * 9);
-	assert_true(count_observed(state) > STATE_OBSERVED_MAX / 10 * 9);
+	assert_true(
+	    count_policies(state) > (size_t)STATE_POLICIES_MAX / 10 * 9);
+	assert_true(
+	    count_observed(state) > (size_t)STATE_OBSERVED_MAX / 10 * 9);
 	state_drop_policy(state, "m");
 	assert_int_equal(state_each_policy(state, NOW, list_policy, &list), 0);
 	assert_string_equal(list.text, "n1:20260101T000000:new ");
@@ -605,7 +605,7 @@ test_damaged_middle(void **unused)
 	fill();
 	memset(junk, 0xa5, sizeof(junk));
 	assert_int_equal(stat(f.file, &st), 0);
-	assert_true(st.st_size > 3 * 4096);
+	assert_true(st.st_size > (off_t)3 * 4096);
 	for (off_t at = 4096; at < st.st_size; at += 4096)
 		write_at(f.file, at, junk, sizeof(junk));
 	assert_is_put_aside();

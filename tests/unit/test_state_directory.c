@@ -18,6 +18,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/spawn.h"
+#include "tests/unit/folder.h"
 
 static char dir[64], path[96];
 
@@ -38,11 +39,8 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	char command[96];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
+	return folder_remove(dir);
 }
 
 static void
