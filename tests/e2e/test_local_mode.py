@@ -5,11 +5,11 @@ scripted client's own network namespace."""
 import contextlib
 import os
 import re
-import select
 import signal
 
 import pytest
 from lab import Gateway, pki
+from lab.netns import poll_ready
 from lab.smtp_client import Client, Closed
 
 MESSAGE = b"Subject: test\r\n\r\nbody\r\n"
@@ -185,7 +185,7 @@ def until_gone(here):
             held.callback(os.close, fd)
         yield
         for fd in fds:
-            assert select.select([fd], [], [], 20)[0]
+            assert poll_ready([fd], timeout=20)
 
 
 def kill_all(here):

@@ -11,7 +11,6 @@ import errno
 import os
 import pwd
 import re
-import select
 import shutil
 import signal
 import socket
@@ -23,7 +22,7 @@ import time
 
 import pytest
 
-from lab.netns import Lines, Namespace
+from lab.netns import Lines, Namespace, poll_ready
 
 BUILD = os.path.abspath(os.environ.get("POSTERN_BUILD", "build"))
 FAKE = os.path.join(os.path.dirname(__file__), "fake_child.py")
@@ -181,8 +180,8 @@ def await_gone(pids):
         with contextlib.suppress(ProcessLookupError):
             fd = os.pidfd_open(pid)
             try:
-                assert select.select([fd], [], [],
-                                     until - time.monotonic())[0], pid
+                assert poll_ready([fd],
+                                  timeout=until - time.monotonic()), pid
             finally:
                 os.close(fd)
 

@@ -13,7 +13,6 @@ import errno
 import os
 import pathlib
 import pwd
-import select
 import shlex
 import socket
 import struct
@@ -23,7 +22,7 @@ import threading
 
 import pytest
 
-from lab.netns import Namespace, link
+from lab.netns import Namespace, link, poll_ready
 
 POSTERN = os.path.abspath(os.environ.get("POSTERN_BUILD", "build")) + "/postern"
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -139,7 +138,7 @@ def dial(ns, ip, port=25):
 
 
 def accept(listener):
-    assert select.select([listener], [], [], TIMEOUT)[0], "nobody came"
+    assert poll_ready([listener], timeout=TIMEOUT), "nobody came"
     s, _ = listener.accept()
     s.settimeout(TIMEOUT)
     return s
@@ -493,7 +492,7 @@ def test_gateway_relays_share_the_port(net, origin, family):
     relays = [origin.listen(net.gate, family) for _ in range(2)]
     net.apply()
     clients = []
-    while not all(select.select([relay], [], [], 0)[0] for relay in relays):
+    while not all(poll_ready([relay], timeout=0) for relay in relays):
         clients.append(dial(net.client, ip["server"]))
         assert len(clients) < 200, "all went to one relay"
 
@@ -1101,7 +1100,7 @@ def fill(s):
     """Writes until the peer's window and the own buffer are full."""
     s.setblocking(False)
     sent = 0
-    while select.select([], [s], [], SILENCE)[1]:
+    while poll_ready((), [s], SILENCE):
         sent += s.send(b"x" * 65536)
     assert sent > 65536
     return sent

@@ -16,6 +16,7 @@ import concurrent.futures
 import contextlib
 import ctypes
 import os
+import select
 import socket
 import struct
 import subprocess
@@ -30,6 +31,22 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # PR_SET_PDEATHSIG counts from the death of the *thread* that forked: this one
 # lives as long as the process.
 _spawner = concurrent.futures.ThreadPoolExecutor(1, "spawner")
+
+
+def poll_ready(reads=(), writes=(), timeout=None):
+    """Which of these files and sockets can be read from, or written to, as
+    soon as one can, or after so many seconds.  select(2) would do the same
+    for descriptors below 1024 only, and a lab has more."""
+    poll = select.poll()
+    by_number = {}
+    for sources, events in ((reads, select.POLLIN), (writes, select.POLLOUT)):
+        for source in sources:
+            number = source if isinstance(source, int) else source.fileno()
+            by_number[number] = source
+            poll.register(number, events)
+    if timeout is not None:
+        timeout = max(timeout, 0) * 1000
+    return [by_number[number] for number, _events in poll.poll(timeout)]
 
 
 def _check(result):

@@ -10,10 +10,11 @@ clear, whatever the port.
 
 import dataclasses
 import re
-import select
 import socket
 import struct
 import threading
+
+from lab.netns import poll_ready
 
 ETH_P_ALL = 3
 SOL_PACKET = 263
@@ -102,8 +103,7 @@ class Tap:
     def _read(self):
         frame = memoryview(bytearray(1 << 18))
         while True:
-            ready, _, _ = select.select([self._socket, self._stopped], [], [])
-            if self._stopped in ready:
+            if self._stopped in poll_ready([self._socket, self._stopped]):
                 return
             self._packet(frame[:self._socket.recv_into(frame)])
 
@@ -161,7 +161,7 @@ class Tap:
 
     def flush(self):
         """Waits until what was sent before is seen."""
-        while select.select([self._socket], [], [], 0.05)[0]:
+        while poll_ready([self._socket], timeout=0.05):
             pass
 
     def leaks(self):
