@@ -38,7 +38,7 @@
 struct blocks;
 struct mta_sts_facts;
 
-#define MX_WHY_MAX       (DECISION_NAME_MAX + DNS_WHY_MAX + 32)
+#define MX_WHY_MAX       (DECISION_NAME_MAX + DNS_WHY_MAX + 64)
 #define MX_ADDRESSES_MAX 16 /* of one host and family that are kept */
 #define MX_TLSA_MAX      32 /* TLSA records of one host that are kept */
 

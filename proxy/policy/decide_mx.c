@@ -57,9 +57,12 @@ static void
 finish_names(struct decision *decision, const struct mx_facts *facts,
     const struct candidates *candidates, bool is_partial)
 {
-	if (is_partial || facts->has_unknown)
+	if (is_partial || facts->has_unknown) {
 		decision->ttl = decide_clamp_ttl(
 		    decision->ttl, DECIDE_TTL_PARTIAL);
+		/* What is not known may change it. */
+		decision->is_unconfirmed = true;
+	}
 	decision->sni_count = decision->name_count;
 	if (candidates->are_destination)
 		return;
@@ -213,6 +216,17 @@ add_also(
 }
 
 static bool
+has_anchors(const struct decision *decision)
+{
+	size_t i;
+
+	for (i = 0; i < decision->tlsa_count; i++)
+		if (decision->tlsa[i].usage == TLSA_DANE_TA)
+			return true;
+	return false;
+}
+
+static bool
 is_enforced(const struct config *config, const struct mta_sts_facts *sts)
 {
 	if (sts->status != MTA_STS_FOUND)
@@ -242,7 +256,13 @@ static void
 refuse_unknown(struct decision *decision, const struct candidates *candidates)
 {
 	const struct mx_host *host = candidates->hosts[0];
+	size_t i;
 
+	for (i = 0; i < candidates->count; i++) {
+		host = candidates->hosts[i];
+		if (judged_by(host) == BY_NOTHING)
+			break;
+	}
 	decide_temporary(decision,
 	    host->tlsa_is_bogus ? STATUS_DNSSEC : STATUS_LOOKUP,
 	    "the TLSA records of %s cannot be told: %s", host->name,
@@ -293,8 +313,8 @@ names_any(const struct sts_policy *policy, const struct decision *decision)
 static void
 note_sts(struct decision *decision, const struct mta_sts_facts *sts)
 {
-	decision->is_unconfirmed = decision->evidence == EVIDENCE_MTA_STS &&
-	                           !sts->is_fresh;
+	decision->is_unconfirmed |= decision->evidence == EVIDENCE_MTA_STS &&
+	                            !sts->is_fresh;
 	decision->ttl = decide_clamp_ttl(
 	    sts->ttl < decision->ttl ? sts->ttl : decision->ttl,
 	    DECIDE_TTL_MAX);
@@ -351,12 +371,13 @@ add_names(struct decision *decision, const char *domain,
 			break;
 		}
 	}
-	if (decision->tlsa_count > 0)
+	if (has_anchors(decision))
 		add_also(decision, domain, facts);
 	if (are_all_by_tlsa(decision))
 		decision->evidence = EVIDENCE_DANE;
-	finish_names(
-	    decision, facts, candidates, count_by(candidates, BY_NOTHING) > 0);
+	finish_names(decision, facts, candidates,
+	    count_by(candidates, BY_NOTHING) > 0 ||
+		(sts == NULL && count_by(candidates, BY_NAME) > 0));
 	if (sts != NULL)
 		note_sts(decision, sts);
 }
@@ -394,7 +415,11 @@ decide_mx(const struct config *config, const char *domain,
 	if (by_name == 0 || sts->status == MTA_STS_UNKNOWN)
 		sts = NULL;
 	add_names(decision, domain, facts, sts, &candidates, evidence);
-	if (decision->name_count == 0 && sts != NULL)
+	if (decision->name_count > 0)
+		return DECIDE_DONE;
+	if (sts == NULL || count_by(&candidates, BY_NOTHING) > 0)
+		refuse_unknown(decision, &candidates);
+	else
 		refuse_unnamed(decision, sts, &candidates);
 	return DECIDE_DONE;
 }

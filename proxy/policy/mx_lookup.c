@@ -192,6 +192,17 @@ ask_family(
 		lookup->facts->has_unknown = true;
 }
 
+/*
+ * The other family is for DANE to fall back on, and nobody waits for it where
+ * DANE is out of the question; without a destination, both are wanted.
+ */
+static bool
+is_wanted(const struct mx_lookup *lookup, bool is_ipv6)
+{
+	return lookup->facts->is_secure || is_own_family(lookup, is_ipv6) ||
+	       lookup->destination.family == AF_UNSPEC;
+}
+
 static void
 ask_addresses(struct mx_lookup *lookup)
 {
@@ -202,8 +213,10 @@ ask_addresses(struct mx_lookup *lookup)
 	for (i = 0; i < facts->host_count; i++) {
 		lookup->addresses[2 * i].host = &facts->hosts[i];
 		lookup->addresses[2 * i + 1].host = &facts->hosts[i];
-		ask_family(lookup, &lookup->addresses[2 * i], false);
-		ask_family(lookup, &lookup->addresses[2 * i + 1], true);
+		if (is_wanted(lookup, false))
+			ask_family(lookup, &lookup->addresses[2 * i], false);
+		if (is_wanted(lookup, true))
+			ask_family(lookup, &lookup->addresses[2 * i + 1], true);
 	}
 	address_done(lookup);
 }
@@ -231,6 +244,8 @@ add_host(struct mx_facts *facts, const char *name, uint16_t preference)
 	host = &facts->hosts[facts->host_count++];
 	strlcpy(host->name, name, sizeof(host->name));
 	host->preference = preference;
+	/* Until they are asked for, if they are. */
+	host->ipv4.status = host->ipv6.status = DNS_NODATA;
 }
 
 /*

@@ -27,6 +27,7 @@ struct tlsa_lookup {
 	size_t base; /* that is being asked at */
 	/* What is being asked for: "_25._tcp.mx.example", or an alias. */
 	char name[DNS_NAME_MAX + sizeof("_65535._tcp.")];
+	const char *type; /* static */
 	uint32_t ttl;
 	void (*done)(void *, uint32_t);
 	void *arg;
@@ -41,19 +42,21 @@ finish(struct tlsa_lookup *lookup, enum mx_tlsa tlsa)
 }
 
 static void
-fail(struct mx_host *host, bool is_bogus, const char *name, const char *why)
+fail(struct mx_host *host, bool is_bogus, const char *type, const char *name,
+    const char *why)
 {
 	host->tlsa = MX_TLSA_UNKNOWN;
 	host->tlsa_is_bogus = is_bogus;
-	snprintf(host->tlsa_why, sizeof(host->tlsa_why), "%s of %s: %s",
-	    is_bogus ? "bogus records" : "lookup", name, why);
+	snprintf(host->tlsa_why, sizeof(host->tlsa_why),
+	    "%s lookup of %s: %s%s", type, name,
+	    is_bogus ? "forged or damaged: " : "", why);
 }
 
 static void
 finish_failed(struct tlsa_lookup *lookup, const struct dns_answer *answer)
 {
-	fail(lookup->host, answer->status == DNS_BOGUS, lookup->name,
-	    answer->why);
+	fail(lookup->host, answer->status == DNS_BOGUS, lookup->type,
+	    lookup->name, answer->why);
 	finish(lookup, MX_TLSA_UNKNOWN);
 }
 
@@ -64,27 +67,43 @@ note_ttl(struct tlsa_lookup *lookup, const struct dns_answer *answer)
 		lookup->ttl = answer->ttl;
 }
 
-/* A record that is too long to be one proves nothing, as if it were not. */
+/* Those of the records that are usable, or those that are not. */
+static void
+take_records(
+    struct mx_host *host, const struct dns_answer *answer, bool is_usable)
+{
+	const struct dns_record *from;
+	struct tlsa record;
+	size_t i;
+
+	for (i = 0; i < answer->count && host->record_count < MX_TLSA_MAX;
+	     i++) {
+		from = &answer->records[i];
+		if (tlsa_from_rdata(
+			&record, host->bytes + from->offset, from->len) == 0 &&
+		    tlsa_is_usable(&record) == is_usable)
+			host->records[host->record_count++] = record;
+	}
+}
+
+/*
+ * The usable ones first: nobody vouches for the order of records, and whoever
+ * changed it could else have those left out that count.  What is too long or
+ * too short to be a record is as if it were not there.
+ */
 static void
 keep_records(struct tlsa_lookup *lookup, const struct dns_answer *answer)
 {
 	struct mx_host *host = lookup->host;
-	const struct dns_record *record;
-	size_t i;
 
 	if ((host->bytes = malloc(answer->byte_count + 1)) == NULL) {
-		fail(host, false, lookup->name, "out of memory");
+		fail(host, false, lookup->type, lookup->name, "out of memory");
 		finish(lookup, MX_TLSA_UNKNOWN);
 		return;
 	}
 	memcpy(host->bytes, answer->bytes, answer->byte_count);
-	for (i = 0; i < answer->count && host->record_count < MX_TLSA_MAX;
-	     i++) {
-		record = &answer->records[i];
-		if (tlsa_from_rdata(&host->records[host->record_count],
-			host->bytes + record->offset, record->len) == 0)
-			host->record_count++;
-	}
+	take_records(host, answer, true);
+	take_records(host, answer, false);
 	strlcpy(host->base, lookup->bases[lookup->base], sizeof(host->base));
 	finish(lookup, MX_TLSA_FOUND);
 }
@@ -131,6 +150,7 @@ ask(struct tlsa_lookup *lookup)
 	const char *base = lookup->bases[lookup->base];
 	struct dns_answer none;
 
+	lookup->type = "TLSA";
 	snprintf(lookup->name, sizeof(lookup->name), "_%u._tcp.%s",
 	    lookup->port, base);
 	if (!dns_name_is_host(lookup->name)) {
@@ -197,7 +217,8 @@ speaking(const struct mx_host *host, bool prefers_ipv6)
 static void
 fail_addresses(struct mx_host *host, const struct mx_addresses *addresses)
 {
-	fail(host, addresses->status == DNS_BOGUS, host->name, addresses->why);
+	fail(host, addresses->status == DNS_BOGUS, "address", host->name,
+	    addresses->why);
 }
 
 static void
@@ -210,6 +231,7 @@ begin(struct tlsa_lookup *lookup, const struct mx_addresses *addresses)
 	    addresses->canonical[0] != '\0')
 		lookup->bases[lookup->base_count++] = addresses->canonical;
 	lookup->bases[lookup->base_count++] = host->name;
+	lookup->type = "CNAME";
 	strlcpy(lookup->name, host->name, sizeof(lookup->name));
 	if (addresses->is_secure) {
 		ask(lookup);
@@ -233,7 +255,7 @@ tlsa_lookup_start(struct dns *dns, struct mx_host *host, uint16_t port,
 	else if (addresses->is_secure || addresses->is_alias) {
 		lookup = calloc(1, sizeof(*lookup));
 		if (lookup == NULL)
-			fail(host, false, host->name, "out of memory");
+			fail(host, false, "TLSA", host->name, "out of memory");
 	}
 	if (lookup == NULL) {
 		done(arg, UINT32_MAX);
