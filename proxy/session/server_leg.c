@@ -248,6 +248,7 @@ on_conn_failed(struct server_leg *leg, const char *what)
 		    "TLS handshake failed: %s", what);
 		return;
 	case SERVER_STARTTLS:
+		leg->fault.is_starttls = true;
 		server_leg_fail(leg, RESULT_STARTTLS_NOT_SUPPORTED, "7.4",
 		    "%s while %s", what, awaited(leg));
 		return;
@@ -339,6 +340,8 @@ server_leg_new(const struct server_leg_options *options, int fd)
 		errno = ENOMEM;
 		return NULL;
 	}
+	/* What the options borrow may change or go while the leg lives. */
+	leg->options.target.sni = leg->sni[0] != '\0' ? leg->sni : NULL;
 	server_leg_set_deadline(leg, options->timeouts->connect);
 	conn_connect(leg->conn, &options->target.address);
 	if (conn_local_address(leg->conn, &local) == 0)

@@ -55,7 +55,7 @@ enum server_state {
 struct server_fault {
 	bool is_connect; /* no connection came about */
 	bool is_handshake; /* TLS failed: another SNI may help */
-	bool is_starttls; /* the server has none */
+	bool is_starttls; /* the server has none, or ended when asked */
 	bool is_weak; /* TLS failed for lack of anything strong enough */
 	enum result_word word;
 	char status[8]; /* "4.1", for behind the class */

@@ -16,7 +16,6 @@
 #include "proxy/session/session_state.h"
 #include "proxy/session/settings.h"
 #include "proxy/smtp/domain.h"
-#include "proxy/tls/conn.h"
 
 void
 session_asking_clear(struct session *session)
@@ -30,9 +29,9 @@ session_asking_clear(struct session *session)
 	memset(asking, 0, sizeof(*asking));
 }
 
-static void
-judge(struct session *session, struct verdict *verdict, struct server_leg *leg,
-    const struct decision *decision, const char *what)
+void
+session_judge_leg(struct session *session, struct verdict *verdict,
+    struct server_leg *leg, const struct decision *decision, const char *what)
 {
 	const struct verdict_terms terms = {
 	    .on_refusal = session_config(session)->on_refusal,
@@ -62,12 +61,8 @@ refuse(struct session *session)
 	session_goto(session, SESSION_READY);
 }
 
-/*
- * A second domain that this connection cannot serve, after a first that it
- * does: the client is to send it apart (RFC 5321 4.5.3.1.10).
- */
-static void
-send_apart(struct session *session)
+void
+session_send_apart(struct session *session)
 {
 	struct asking *asking = &session->asking;
 
@@ -107,9 +102,22 @@ tell_observed(struct session *session)
 	    session->context->policy, asking->what, &asking->verdict);
 }
 
-/* Passed: MAIL, once, and RCPT go out together. */
-static void
-let_through(struct session *session)
+void
+session_let_through_apart(struct session *session)
+{
+	struct verdict *verdict = &session->asking.verdict;
+
+	/* Enforced, it would have been sent apart, and not refused. */
+	verdict->would_refuse = false;
+	strlcpy(verdict->note,
+	    "enforced, this recipient would be sent in a transaction of its "
+	    "own",
+	    sizeof(verdict->note));
+	session_let_through(session);
+}
+
+void
+session_let_through(struct session *session)
 {
 	struct transaction *transaction = &session->transaction;
 	struct asking *asking = &session->asking;
@@ -123,6 +131,7 @@ let_through(struct session *session)
 		session_goto(session, SESSION_READY);
 		return;
 	}
+	session_note_server(session); /* another may have been looked at */
 	session_record_verdict(session, &asking->verdict, asking->what);
 	if (asking->verdict.would_refuse)
 		tell_observed(session);
@@ -140,85 +149,11 @@ let_through(struct session *session)
 		session_asking_clear(session);
 }
 
-/*
- * The next SNI worth trying: a name that this server may have for the domain
- * and that this connection did not ask for.
- */
-static const char *
-next_sni(struct session *session)
-{
-	const struct decision *decision = &session->asking.known->decision;
-	const char *name;
-
-	while (session->asking.next_sni < decision->sni_count) {
-		name = decision->names[session->asking.next_sni++];
-		if (strcmp(name, server_leg_sni(session->server)) != 0)
-			return name;
-	}
-	return NULL;
-}
-
-/*
- * A session that was resumed has the certificate of the day it was made; the
- * server may have a new one since.  True where that is yet to be looked at.
- */
-static bool
-is_stale(struct session *session)
-{
-	const struct conn_tls *tls = conn_tls(server_leg_conn(session->server));
-
-	if (tls == NULL || !tls->is_resumed || session->asking.tried_fresh)
-		return false;
-	tls_client_drop(
-	    session->context->tls, server_leg_target(session->server));
-	return true;
-}
-
-/*
- * What to dial with instead: the same SNI without resumption, or another SNI;
- * false: there is nothing left to try.
- */
-static bool
-choose_target(struct session *session, struct tls_target *target)
-{
-	struct asking *asking = &session->asking;
-
-	if (is_stale(session)) {
-		asking->tried_fresh = true;
-		target->is_fresh = true;
-		target->sni = server_leg_sni(session->server);
-		if (target->sni[0] == '\0')
-			target->sni = NULL;
-		return true;
-	}
-	target->sni = next_sni(session);
-	return target->sni != NULL;
-}
-
-/* Dials again with another SNI; false: there is no other to try. */
-static bool
-redial(struct session *session)
-{
-	struct session_dialling dialling = {.allows_clear = false};
-
-	if (session->is_authenticated ||
-	    session->redials >= TRANSACTION_REDIALS_MAX ||
-	    !choose_target(session, &dialling.target))
-		return false;
-	policy_tag(&session->asking.known->decision, dialling.target.policy);
-	session->redials++;
-	if (session_dial(session, &session->other, &dialling) == -1)
-		return false;
-	session_goto(session, SESSION_REDIAL);
-	return true;
-}
-
-/* No other connection can do better: refuses, or lets pass what is observed. */
-static void
-conclude(struct session *session)
+void
+session_conclude(struct session *session)
 {
 	if (session->asking.verdict.passes)
-		let_through(session);
+		session_let_through(session);
 	else
 		refuse(session);
 }
@@ -230,18 +165,19 @@ session_judge(struct session *session)
 	struct verdict *verdict = &asking->verdict;
 	const struct decision *decision = &asking->known->decision;
 
-	judge(session, verdict, session->server, decision, asking->what);
+	session_judge_leg(
+	    session, verdict, session->server, decision, asking->what);
 	if ((verdict->passes && !verdict->would_refuse) ||
 	    !verdict->is_identity || decision->level != LEVEL_VERIFY ||
 	    decision->is_server) {
-		conclude(session);
+		session_conclude(session);
 		return;
 	}
 	if (transaction_binds(&session->transaction, asking->known)) {
 		if (verdict->passes)
-			let_through(session);
+			session_let_through_apart(session);
 		else
-			send_apart(session);
+			session_send_apart(session);
 		return;
 	}
 	/* Replies still due belong to the connection that is to go. */
@@ -249,160 +185,9 @@ session_judge(struct session *session)
 		session_goto(session, SESSION_SETTLE);
 		return;
 	}
-	if (!redial(session))
-		conclude(session);
-}
-
-/* Does the other connection serve those let through before, too? */
-static bool
-serves_all(struct session *session)
-{
-	const struct recipient *recipient;
-	struct verdict verdict;
-	size_t i;
-
-	for (i = 0; i < session->transaction.recipient_count; i++) {
-		recipient = &session->transaction.recipients[i];
-		judge(session, &verdict, session->other,
-		    &recipient->known->decision, recipient->what);
-		if (recipient->is_accepted && !verdict.passes)
-			return false;
-	}
-	return true;
-}
-
-static void
-replace_server(struct session *session)
-{
-	server_leg_retire(session->server, false);
-	session->server = session->other;
-	session->other = NULL;
-	session->has_tls_fault = false;
-	session_note_server(session);
-}
-
-static int
-replay_line(struct session *session, const char *line)
-{
-	session->replays_due++;
-	return session_send(session, REPLY_FOR_REPLAY, 0,
-	    session_config(session)->timeouts.reply, line, strlen(line));
-}
-
-/* MAIL and the accepted recipients again, unseen by the client. */
-static void
-replay(struct session *session)
-{
-	struct transaction *transaction = &session->transaction;
-	size_t i;
-
-	session->replays_due = 0;
-	if (transaction->accepted == 0) {
-		/* Nothing that the old server took is worth repeating. */
-		if (transaction->mail != MAIL_REFUSED)
-			transaction->mail = MAIL_HELD;
-		let_through(session);
-		return;
-	}
-	session_goto(session, SESSION_REPLAY);
-	if (replay_line(session, transaction->mail_line) == -1)
-		return;
-	for (i = 0; i < transaction->recipient_count; i++)
-		if (transaction->recipients[i].is_accepted &&
-		    replay_line(session, transaction->recipients[i].line) == -1)
-			return;
-}
-
-void
-session_on_replay(struct session *session, const struct reply *reply)
-{
-	if (reply->code / 100 != 2) {
-		session_end(session, "replay refused", 421, "4.3.0",
-		    "the server took these recipients once and refuses them "
-		    "now: %d",
-		    reply->code);
-		return;
-	}
-	if (--session->replays_due == 0)
-		let_through(session);
-}
-
-/* The other connection is up: is it the one? */
-static void
-on_other_up(struct session *session)
-{
-	struct asking *asking = &session->asking;
-	struct verdict verdict;
-	bool shows_the_same;
-
-	judge(session, &verdict, session->other, &asking->known->decision,
-	    asking->what);
-	if (!verdict.passes || verdict.would_refuse) {
-		server_leg_retire(session->other, false);
-		session->other = NULL;
-		asking->verdict = verdict;
-		if (!redial(session))
-			conclude(session);
-		return;
-	}
-	/* MAIL and all of them go out at once: no more than there is room. */
-	if (!serves_all(session) || session->transaction.accepted + 3 >
-					server_leg_room(session->other)) {
-		server_leg_retire(session->other, false);
-		session->other = NULL;
-		send_apart(session);
-		return;
-	}
-	shows_the_same = session->is_helo ||
-	                 ehlo_covers(
-			     server_leg_ehlo(session->other), &session->shown);
-	asking->verdict = verdict;
-	replace_server(session);
-	if (!shows_the_same)
-		session_end(session, "other capabilities", 421, "4.3.0",
-		    "the server offers less under the name %s than without "
-		    "it; try again",
-		    server_leg_sni(session->server));
-	else
-		replay(session);
-}
-
-void
-session_on_other(
-    struct session *session, enum server_event event, const struct reply *reply)
-{
-	const struct server_fault *fault;
-	struct asking *asking = &session->asking;
-
-	switch (event) {
-	case SERVER_UP:
-		on_other_up(session);
-		return;
-	case SERVER_SAID_NO:
-		snprintf(asking->verdict.text, sizeof(asking->verdict.text),
-		    "%s: the server refused EHLO on a second connection: %d",
-		    asking->what, reply->code);
-		break;
-	case SERVER_GONE:
-		fault = server_leg_fault(session->other);
-		snprintf(asking->verdict.text, sizeof(asking->verdict.text),
-		    "%s: second connection with the name %s: %s%s%s",
-		    asking->what, server_leg_sni(session->other),
-		    result_word_text(fault->word),
-		    fault->word != RESULT_NONE ? ": " : "", fault->text);
-		if (fault->word != RESULT_NONE)
-			asking->verdict.word = fault->word;
-		break;
-	case SERVER_GREETED_US:
-	case SERVER_ANSWERED:
-	case SERVER_UNASKED:
-	case SERVER_CAN_WRITE:
-		return;
-	}
-	server_leg_retire(session->other, true);
-	session->other = NULL;
-	if (!redial(session))
-		conclude(session);
+	session_drop_tls(session, session->server);
+	if (!session_redial(session))
+		session_conclude(session);
 }
 
 static void
@@ -539,7 +324,7 @@ session_prove_rule(struct session *session)
 	session->is_proved_by_rule = verdict.passes && !verdict.is_exception;
 	if (verdict.passes)
 		return true;
-	(void)is_stale(session); /* the next connection sees it anew */
+	session_drop_tls(session, session->server);
 	session_record_verdict(session, &verdict, session_peer(session, peer));
 	session->refused++;
 	session_end(session, "server not proved", 421, verdict.status, "%s",

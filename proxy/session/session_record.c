@@ -17,9 +17,9 @@
 #include "proxy/tls/conn.h"
 
 void
-session_note_server(struct session *session)
+session_note_leg(struct session *session, struct server_leg *leg)
 {
-	const struct conn_tls *tls = conn_tls(server_leg_conn(session->server));
+	const struct conn_tls *tls = conn_tls(server_leg_conn(leg));
 	struct seen *seen = &session->seen;
 	uint8_t digest[DIGEST_LEN];
 	size_t i;
@@ -37,6 +37,12 @@ session_note_server(struct session *session)
 	chain_leaf_sha256(tls->chain, digest);
 	for (i = 0; i < sizeof(digest); i++)
 		snprintf(seen->certificate + 2 * i, 3, "%02x", digest[i]);
+}
+
+void
+session_note_server(struct session *session)
+{
+	session_note_leg(session, session->server);
 }
 
 static void

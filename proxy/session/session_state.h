@@ -5,7 +5,8 @@
 /*
  * The inside of a session, shared by the files that make it up: session.c
  * (life and strategy), session_verbs.c (commands), session_recipient.c (who
- * is let through, and the re-dial), session_message.c (DATA and BDAT),
+ * is let through), session_redial.c (another connection for it),
+ * session_message.c (DATA and BDAT),
  * session_upstream.c (the server), session_record.c (the log).
  */
 
@@ -77,6 +78,7 @@ struct asking {
 	struct question *question;
 	size_t next_sni; /* of the decision's candidates */
 	bool tried_fresh; /* in place of a session that was resumed */
+	bool is_deferred; /* another connection could not be had */
 	struct verdict verdict;
 };
 
@@ -182,6 +184,8 @@ const char *session_peer(const struct session *, char[ADDRESS_TEXT_MAX]);
 /* session_record.c */
 /* The server is up: keeps what the records say of it. */
 void session_note_server(struct session *);
+/* The same of one that was only looked at. */
+void session_note_leg(struct session *, struct server_leg *);
 /* One line: what was judged, for which recipient's domain, how it came out. */
 void session_record_verdict(
     struct session *, const struct verdict *, const char *what);
@@ -230,9 +234,19 @@ void session_on_hello_refused(struct session *, const struct reply *);
 void
 session_rcpt(struct session *, const struct command *, const struct line *);
 void session_judge(struct session *);
-void
-session_on_other(struct session *, enum server_event, const struct reply *);
-void session_on_replay(struct session *, const struct reply *);
+/* Judges a leg by a decision; what is the domain. */
+void session_judge_leg(struct session *, struct verdict *, struct server_leg *,
+    const struct decision *, const char *what);
+/* Passed: MAIL, once, and RCPT go out together. */
+void session_let_through(struct session *);
+/*
+ * A domain that this connection cannot serve beside those before it: the
+ * client is to send it apart (RFC 5321 4.5.3.1.10).  What is observed passes.
+ */
+void session_send_apart(struct session *);
+void session_let_through_apart(struct session *);
+/* No other connection can do better: refuses, or lets pass what is observed. */
+void session_conclude(struct session *);
 void session_asking_clear(struct session *);
 /*
  * Judges a far end by a server block's decision.  What it says is said with
@@ -242,6 +256,17 @@ void session_judge_server(struct session *, struct verdict *,
     const struct decision *, const struct far_end *);
 /* Proves a server block's far end, right after the handshake. */
 bool session_prove_rule(struct session *);
+
+/* session_redial.c */
+/*
+ * Dials D again for the recipient that is being decided, with what it did not
+ * try yet; false: there is nothing left, and the verdict stands.
+ */
+bool session_redial(struct session *);
+void session_drop_tls(struct session *, struct server_leg *);
+void
+session_on_other(struct session *, enum server_event, const struct reply *);
+void session_on_replay(struct session *, const struct reply *);
 
 /* session_message.c */
 void session_data(struct session *);

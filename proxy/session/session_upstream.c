@@ -73,20 +73,21 @@ try_another_way_up(struct session *session)
 	struct session_dialling dialling = {.allows_clear = false};
 	struct server_leg *leg = NULL;
 
-	if (session->is_up || !fault->is_handshake ||
-	    session->state != SESSION_HELLO)
+	if (session->is_up || session->state != SESSION_HELLO ||
+	    (!fault->is_handshake && !fault->is_starttls))
 		return false;
 	if (!session->has_tls_fault) {
 		session->tls_fault = *fault;
 		session->has_tls_fault = true;
 	}
 	dialling.allows_clear = may_be_clear(session);
-	if (!session->tried_bare && session->rule == NULL &&
+	if (fault->is_handshake && !session->tried_bare &&
+	    session->rule == NULL &&
 	    server_leg_sni(session->server)[0] != '\0') {
 		/* A hint that was no help. */
 		session->tried_bare = true;
 		hints_drop(session->context->hints, &session->server_address);
-	} else if (!session->tried_greeting_name &&
+	} else if (fault->is_handshake && !session->tried_greeting_name &&
 		   session->greeting_name[0] != '\0' &&
 		   strcmp(session->greeting_name,
 		       server_leg_sni(session->server)) != 0) {

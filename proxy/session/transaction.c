@@ -30,7 +30,16 @@ transaction_clear(struct transaction *transaction)
 	free(transaction->recipients);
 	free(transaction->mail_line);
 	free(transaction->refusal);
+	known_unref(transaction->exhausted);
 	transaction_init(transaction);
+}
+
+void
+transaction_exhaust(struct transaction *transaction, struct known *known)
+{
+	known_ref(known);
+	known_unref(transaction->exhausted);
+	transaction->exhausted = known;
 }
 
 int

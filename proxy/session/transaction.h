@@ -47,6 +47,8 @@ struct transaction {
 	size_t accepted;
 	bool has_temporary; /* some RCPT was refused with 4xx */
 	bool is_chunking; /* BDAT has begun */
+	/* Reference: the decision that no connection proves; NULL: none. */
+	struct known *exhausted;
 };
 
 void transaction_init(struct transaction *);
@@ -63,6 +65,9 @@ int transaction_add(struct transaction *, const char *line, size_t len,
     struct known *, const char *what);
 /* Keeps the server's refusal of MAIL.  0, or -1: ENOMEM. */
 int transaction_refuse(struct transaction *, const void *reply, size_t);
+
+/* Keeps that every connection was tried for this decision; referenced. */
+void transaction_exhaust(struct transaction *, struct known *);
 
 /*
  * Is there a recipient already sent on, whose decision is not the same one,
