@@ -138,7 +138,10 @@ dane_mismatch_text(const struct dane *dane, const uint8_t *der, size_t len,
 
 	if (dane->count > 1)
 		snprintf(more, sizeof(more), " (%zu more)", dane->count - 1);
-	snprintf(out, VERIFY_TEXT_MAX, "it is %s, the record is %s%s",
-	    leaf_text(first, der, len, is), tlsa_text(first, says), more);
+	snprintf(out, VERIFY_TEXT_MAX, "it is %s, %s %s%s",
+	    leaf_text(first, der, len, is),
+	    first->usage == TLSA_DANE_EE ? "the record is"
+					 : "and no CA that was sent is",
+	    tlsa_text(first, says), more);
 	return out;
 }

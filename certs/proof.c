@@ -32,6 +32,7 @@ proof_init(struct proof *proof, const struct chain *chain,
 {
 	memset(proof, 0, sizeof(*proof));
 	proof->request = request;
+	proof->work = request->spent != NULL ? *request->spent : 0;
 	proof->report = report;
 	for (size_t i = 0; i < chain_count(chain); i++) {
 		if (cert_init(&proof->certs[proof->count],
@@ -189,6 +190,15 @@ tell_proved(struct verify_report *report, const struct path *path)
 		    report->text, VERIFY_TEXT_MAX, "itself in the trust file");
 }
 
+/* Signature checks are what a chain costs. */
+static void
+spend(struct proof *proof, size_t checks)
+{
+	proof->work += checks;
+	if (proof->request->spent != NULL)
+		*proof->request->spent = proof->work;
+}
+
 /*
  * One path more.  An anchor alone has no signature to check.  In the second
  * search nothing is proved: a path without fault was tried in the first.
@@ -214,7 +224,7 @@ try_path(void *arg, const struct path *path)
 	if (current && proof->search.takes_faulty)
 		return PATH_NEXT;
 	if (path->len > 1) {
-		proof->work += path->len - 1;
+		spend(proof, path->len - 1);
 		error = path_validate(path, proof->request, current, &depth);
 	}
 	if (error != X509_V_OK) {

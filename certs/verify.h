@@ -52,6 +52,11 @@ struct verify_request {
 	const struct tlsa *tlsa; /* borrowed */
 	size_t tlsa_count;
 	int64_t at; /* seconds since 1970 */
+	/*
+	 * Signature checks made for this chain before, to which those made now
+	 * are added: several requests share VERIFY_WORK_MAX.  NULL: none were.
+	 */
+	size_t *spent;
 };
 
 struct verify_report {

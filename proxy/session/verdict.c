@@ -47,6 +47,7 @@ struct judging {
 	const struct verdict_terms *terms;
 	struct verdict_cache *cache;
 	int64_t now;
+	size_t *spent; /* on the far end's chain, for all its hosts */
 };
 
 /*
@@ -158,6 +159,7 @@ is_proved_by_tlsa(const struct judging *judging, size_t name)
 	    .tlsa = records,
 	    .tlsa_count = decision_get_tlsa(decision, name, records),
 	    .at = judging->now,
+	    .spent = judging->spent,
 	};
 	size_t i;
 
@@ -187,6 +189,7 @@ is_proved_by_names(const struct judging *judging)
 	    .pins = decision->pins,
 	    .pin_count = decision->pin_count,
 	    .at = judging->now,
+	    .spent = judging->spent,
 	};
 	size_t i;
 
@@ -283,6 +286,7 @@ verdict_judge(struct verdict *verdict, const struct decision *decision,
     const char *what, const struct far_end *far, const struct store *trust,
     const struct verdict_terms *terms, struct verdict_cache *cache, int64_t now)
 {
+	size_t spent = 0;
 	const struct judging judging = {
 	    .verdict = verdict,
 	    .decision = decision,
@@ -292,6 +296,7 @@ verdict_judge(struct verdict *verdict, const struct decision *decision,
 	    .terms = terms,
 	    .cache = cache,
 	    .now = now,
+	    .spent = &spent,
 	};
 
 	memset(verdict, 0, sizeof(*verdict));

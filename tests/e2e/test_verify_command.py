@@ -220,8 +220,8 @@ class TestTlsa:
                           ': "CN=Lab CA" < "CN=Lab Root"; ')
         for record in (tlsa(2, 0, 1, files.root), tlsa(2, 1, 2, files.root)):
             assert_refused(self.judge(files, record),
-                           "certificate-not-trusted", f"the record is 2 "
-                           f"{record[2]}")
+                           "certificate-not-trusted",
+                           f"no CA that was sent is 2 {record[2]}")
 
     def test_no_record_matches(self, files):
         other = pki.self_signed(["mx1.example.org"])

@@ -772,6 +772,28 @@ test_empty(void **state)
 	unload(&good);
 }
 
+/* Several requests of one chain have no more signatures checked than one. */
+static void
+test_29_work_is_shared(void **state)
+{
+	struct loaded good = load("good");
+	struct verify_request request = request_for(&good);
+	struct verify_report report;
+	size_t spent = 0;
+
+	(void)state;
+	request.spent = &spent;
+	assert_int_equal(
+	    verify_chain(good.chain, &request, &report), VERIFY_PROVED);
+	assert_in_range(spent, 1, VERIFY_DEPTH_MAX);
+	spent = VERIFY_WORK_MAX;
+	assert_int_equal(
+	    verify_chain(good.chain, &request, &report), VERIFY_FAILURE);
+	assert_non_null(strstr(report.text, "gave up"));
+	assert_int_equal(spent, VERIFY_WORK_MAX);
+	unload(&good);
+}
+
 static void
 test_leaf_names(void **state)
 {
@@ -870,6 +892,7 @@ main(void)
 	    cmocka_unit_test(test_pin_alone),
 	    cmocka_unit_test(test_every_bit_counts),
 	    cmocka_unit_test(test_empty),
+	    cmocka_unit_test(test_29_work_is_shared),
 	    cmocka_unit_test(test_leaf_names),
 	    cmocka_unit_test(test_out_of_memory),
 	};
