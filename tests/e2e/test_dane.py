@@ -2,6 +2,7 @@
 """DANE (RFC 7672, 7671): whose TLSA records are asked for, which count, and
 what they prove.  The tests d1 to d12 are rows of the threat list."""
 
+import itertools
 import re
 
 import pytest
@@ -89,16 +90,17 @@ def test_proved_by_its_key(lab, gate, ipv6):
     assert message.recipients == [f"bob@{domain}"] and message.tls
 
 
-@pytest.mark.parametrize("usage", "32")
-@pytest.mark.parametrize("selector", "01")
-@pytest.mark.parametrize("matching", "012")
-def test_every_usable_kind(lab, gate, usage, selector, matching):
-    parameters = f"{usage} {selector} {matching}"
-    domain = lab.fresh("kind")
-    server = lab.mx(f"mx.{domain}", tlsa=parameters,
-                    certificates=[private(lab, f"mx.{domain}")])
-    lab.domain(domain, server)
-    Sent(lab, gate, server, domain).proved_by("dane")
+def test_every_usable_kind(lab, gate):
+    made = []
+    for kind in itertools.product("32", "01", "012"):
+        domain = lab.fresh("kind")
+        made.append((domain, lab.mx(
+            f"mx.{domain}", tlsa=" ".join(kind),
+            certificates=[private(lab, f"mx.{domain}")])))
+        lab.domain(*made[-1], publish=False)
+    lab.publish()
+    for domain, server in made:
+        Sent(lab, gate, server, domain).proved_by("dane")
 
 
 @pytest.mark.parametrize("parameters", ["3 1 1", "3 0 2", "3 1 0", "2 0 1"])

@@ -150,14 +150,16 @@ def test_server_refuses_in_its_own_words(lab, gateway):
 
 @pytest.mark.parametrize("domain", ["good.example", "unsigned.example",
                                     "six.example", "alpha.example",
-                                    "beta.example", "backup.example"])
+                                    "beta.example", "backup.example",
+                                    "dane.example", "sts.example"])
 def test_postfix_delivers(lab, gateway, postfix, world, domain):
     _delivers(postfix, world[domain], f"postfix@{domain}", "198.51.100.10",
               "2001:db8:100::10")
 
 
 @pytest.mark.parametrize("domain", ["good.example", "unsigned.example",
-                                    "six.example", "beta.example"])
+                                    "six.example", "beta.example",
+                                    "dane.example", "sts.example"])
 def test_exim_delivers(lab, gateway, exim, world, domain):
     _delivers(exim, world[domain], f"exim@{domain}", "198.51.100.11",
               "2001:db8:100::11")

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 from lab import Gateway, pki
-from lab.netns import poll_ready
+from lab.netns import is_ready
 from lab.smtp_client import Client, Closed
 
 MESSAGE = b"Subject: test\r\n\r\nbody\r\n"
@@ -185,7 +185,7 @@ def until_gone(here):
             held.callback(os.close, fd)
         yield
         for fd in fds:
-            assert poll_ready([fd], timeout=20)
+            assert is_ready(fd, 20)
 
 
 def kill_all(here):

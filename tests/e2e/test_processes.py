@@ -22,7 +22,7 @@ import time
 
 import pytest
 
-from lab.netns import Lines, Namespace, poll_ready
+from lab.netns import Lines, Namespace, is_ready
 
 BUILD = os.path.abspath(os.environ.get("POSTERN_BUILD", "build"))
 FAKE = os.path.join(os.path.dirname(__file__), "fake_child.py")
@@ -180,8 +180,7 @@ def await_gone(pids):
         with contextlib.suppress(ProcessLookupError):
             fd = os.pidfd_open(pid)
             try:
-                assert poll_ready([fd],
-                                  timeout=until - time.monotonic()), pid
+                assert is_ready(fd, until - time.monotonic()), pid
             finally:
                 os.close(fd)
 

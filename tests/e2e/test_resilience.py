@@ -18,7 +18,7 @@ import time
 import pytest
 from lab import Gateway, nameservers
 from lab.gateway import BUILD
-from lab.netns import poll_ready
+from lab.netns import is_ready
 from lab.smtp_client import Closed
 from lab.smtp_server import silence, then
 
@@ -531,7 +531,7 @@ def cramped(lab, gate, served):
             assert len(up) < 60
             client = held.enter_context(lab.connect(server))
             # The last one finds room for its own side at most.
-            if poll_ready([client.socket], timeout=0.3):
+            if is_ready(client.socket, 0.3):
                 reply = client.reply()
                 if reply.code == 220:
                     client.ehlo()

@@ -22,7 +22,7 @@ import threading
 
 import pytest
 
-from lab.netns import Namespace, link, poll_ready
+from lab.netns import Namespace, is_ready, link
 
 POSTERN = os.path.abspath(os.environ.get("POSTERN_BUILD", "build")) + "/postern"
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -138,7 +138,7 @@ def dial(ns, ip, port=25):
 
 
 def accept(listener):
-    assert poll_ready([listener], timeout=TIMEOUT), "nobody came"
+    assert is_ready(listener, TIMEOUT), "nobody came"
     s, _ = listener.accept()
     s.settimeout(TIMEOUT)
     return s
@@ -492,7 +492,7 @@ def test_gateway_relays_share_the_port(net, origin, family):
     relays = [origin.listen(net.gate, family) for _ in range(2)]
     net.apply()
     clients = []
-    while not all(poll_ready([relay], timeout=0) for relay in relays):
+    while not all(is_ready(relay, 0) for relay in relays):
         clients.append(dial(net.client, ip["server"]))
         assert len(clients) < 200, "all went to one relay"
 
@@ -1100,7 +1100,7 @@ def fill(s):
     """Writes until the peer's window and the own buffer are full."""
     s.setblocking(False)
     sent = 0
-    while poll_ready((), [s], SILENCE):
+    while is_ready(s, SILENCE, to_write=True):
         sent += s.send(b"x" * 65536)
     assert sent > 65536
     return sent

@@ -7,6 +7,8 @@ SIGKILL ends all of it, daemons that forked away included, and nothing of it
 was ever on the machine's disk or in its files.
 """
 
+import contextlib
+import glob
 import os
 import re
 import socket
@@ -76,6 +78,15 @@ class Jail:
     def root(self):
         """The jail's own root folder, as seen from here."""
         return f"/proc/{self.inner_pid}/root"
+
+    def titles(self):
+        """What each process inside calls itself."""
+        found = []
+        for path in glob.glob(f"{self.root}/proc/[0-9]*/cmdline"):
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                found.append(file.read().replace(b"\0", b" ").strip()
+                             .decode("utf-8", "replace"))
+        return found
 
     def _inside(self, arguments):
         pid = self.inner_pid

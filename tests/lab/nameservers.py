@@ -45,7 +45,6 @@ import dns.zone
 
 TTL = 60
 NEGATIVE_TTL = 1  # so that a name may appear while a lab runs
-SERVED_TIMES = 3  # in a row: the new zone is the only one
 SIGNING = "ECDSAP256SHA256"
 # How a zone with signed=True is signed, and what its parent says of it.
 SIGNINGS = {
@@ -495,20 +494,27 @@ server:
                                or ".")
         for zone in zones:
             self._wait_served(_BACKENDS[level], zone)
+        if zones:
+            self._wait_alone(level)
+
+    def _wait_alone(self, level):
+        """Until nobody answers any more as before the reload: of each NSD
+        there are three processes, and meanwhile some more."""
+        title = f"nsd -c /zones/{level}.conf"
+        until = time.monotonic() + 10
+        while self._jail.titles().count(title) > 3:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{title} does not end its reload")
+            time.sleep(0.002)
 
     def _wait_served(self, backend, zone):
         query = dns.message.make_query(zone.origin, "SOA")
         until = time.monotonic() + 10
-        seen = 0
         while time.monotonic() < until:
             with self._ns.entered(), contextlib.suppress(dns.exception.Timeout,
                                                          OSError):
                 answer = dns.query.udp(query, backend, timeout=1)
-                is_new = (answer.answer
-                          and answer.answer[0][0].serial == zone.serial)
-                # The old process answers beside the new one for a moment.
-                seen = seen + 1 if is_new else 0
-                if seen == SERVED_TIMES:
+                if answer.answer and answer.answer[0][0].serial == zone.serial:
                     return
             # NSD reloads behind its control channel's back.
             time.sleep(0.005)

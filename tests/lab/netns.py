@@ -33,22 +33,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _spawner = concurrent.futures.ThreadPoolExecutor(1, "spawner")
 
 
-def poll_ready(reads=(), writes=(), timeout=None):
-    """Which of these files and sockets can be read from, or written to, as
-    soon as one can, or after so many seconds.  select(2) would do the same
-    for descriptors below 1024 only, and a lab has more."""
-    poll = select.poll()
-    by_number = {}
-    for sources, events in ((reads, select.POLLIN), (writes, select.POLLOUT)):
-        for source in sources:
-            number = source if isinstance(source, int) else source.fileno()
-            by_number[number] = source
-            poll.register(number, events)
-    if timeout is not None:
-        timeout = max(timeout, 0) * 1000
-    return [by_number[number] for number, _events in poll.poll(timeout)]
-
-
 def _check(result):
     if result == -1:
         code = ctypes.get_errno()
@@ -68,6 +52,14 @@ def _new_namespace():
         return made
     finally:
         os.close(home)
+
+
+def is_ready(file, seconds, to_write=False):
+    """Whether it can be read, or written, within that time.  A lab has more
+    files open than select(2) can number."""
+    poll = select.poll()
+    poll.register(file, select.POLLOUT if to_write else select.POLLIN)
+    return bool(poll.poll(max(seconds, 0) * 1000))
 
 
 class Process:

@@ -10,11 +10,12 @@ clear, whatever the port.
 
 import dataclasses
 import re
+import select
 import socket
 import struct
 import threading
 
-from lab.netns import poll_ready
+from lab.netns import is_ready
 
 ETH_P_ALL = 3
 SOL_PACKET = 263
@@ -102,8 +103,11 @@ class Tap:
 
     def _read(self):
         frame = memoryview(bytearray(1 << 18))
+        poll = select.poll()
+        for each in (self._socket, self._stopped):
+            poll.register(each, select.POLLIN)
         while True:
-            if self._stopped in poll_ready([self._socket, self._stopped]):
+            if self._stopped.fileno() in dict(poll.poll()):
                 return
             self._packet(frame[:self._socket.recv_into(frame)])
 
@@ -161,7 +165,7 @@ class Tap:
 
     def flush(self):
         """Waits until what was sent before is seen."""
-        while poll_ready([self._socket], timeout=0.05):
+        while is_ready(self._socket, 0.05):
             pass
 
     def leaks(self):

@@ -262,10 +262,7 @@ class Web:
 
     def _serving(self):
         """Workers that still take connections."""
-        titles = self._jail.run("sh", "-c", "cat /proc/[0-9]*/cmdline"
-                                " 2>/dev/null | tr '\\0' '\\n'",
-                                check=False).stdout
-        return len(re.findall("^nginx: worker process *$", titles, re.M))
+        return self._jail.titles().count("nginx: worker process")
 
     def _ask(self, path="/"):
         with contextlib.suppress(OSError), \
