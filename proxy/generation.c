@@ -48,7 +48,7 @@ generation_load(struct generation *generation, uint32_t number,
 
 	generation->number = number;
 	generation->config = NULL;
-	generation->fd = -1;
+	generation->fd = generation->relay_fd = -1;
 	if ((config = options_load(options->options, error)) == NULL)
 		return -1;
 	if (check_trusts(config, error) == -1) {
@@ -62,10 +62,25 @@ generation_load(struct generation *generation, uint32_t number,
 	return 0;
 }
 
+/* The memory file without what is for postern-policy alone. */
+static int
+seal_for_relays(struct config *config)
+{
+	char *state = config->state;
+	int fd;
+
+	config->state = NULL;
+	fd = config_to_fd(config);
+	config->state = state;
+	return fd;
+}
+
 int
 generation_seal(struct generation *generation, char error[CONFIG_ERROR_MAX])
 {
-	if ((generation->fd = config_to_fd(generation->config)) == -1) {
+	generation->fd = config_to_fd(generation->config);
+	generation->relay_fd = seal_for_relays(generation->config);
+	if (generation->fd == -1 || generation->relay_fd == -1) {
 		snprintf(error, CONFIG_ERROR_MAX, "memory file: %s",
 		    strerror(errno));
 		generation_clear(generation);
@@ -74,12 +89,19 @@ generation_seal(struct generation *generation, char error[CONFIG_ERROR_MAX])
 	return 0;
 }
 
+static void
+close_fd(int *fd)
+{
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+}
+
 void
 generation_clear(struct generation *generation)
 {
 	config_free(generation->config);
 	generation->config = NULL;
-	if (generation->fd != -1)
-		close(generation->fd);
-	generation->fd = -1;
+	close_fd(&generation->fd);
+	close_fd(&generation->relay_fd);
 }

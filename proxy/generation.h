@@ -17,7 +17,12 @@ struct parent_options;
 struct generation {
 	uint32_t number;
 	struct config *config; /* owned; NULL: there is none */
-	int fd; /* owned; -1: not sealed yet */
+	/*
+	 * Owned; -1: not sealed yet.  relay_fd is what relays get, who have no
+	 * use for the password of a Redis.
+	 */
+	int fd;
+	int relay_fd;
 };
 
 /*
@@ -28,7 +33,7 @@ struct generation {
 int generation_load(struct generation *, uint32_t number,
     const struct parent_options *, char error[CONFIG_ERROR_MAX]);
 
-/* generation_seal makes fd out of config; as generation_load. */
+/* generation_seal makes both fds out of config; as generation_load. */
 int generation_seal(struct generation *, char error[CONFIG_ERROR_MAX]);
 
 /* generation_clear leaves it empty; an empty one stays so. */

@@ -311,7 +311,9 @@ parent_run(const struct parent_options *options)
 	struct parent parent = {
 	    .options = options,
 	    .now.fd = -1,
+	    .now.relay_fd = -1,
 	    .next.fd = -1,
+	    .next.relay_fd = -1,
 	};
 	enum cmd_exit code;
 

@@ -32,13 +32,13 @@ send_fd(struct process *process, uint16_t type, int fd)
 }
 
 static void
-send_settings(struct process *process, const struct generation *generation)
+send_settings(struct process *process, uint32_t number, int fd)
 {
 	struct ipc_message message;
 
 	ipc_compose(&message, PROCESS_CONFIG, 0);
-	ipc_put_u32(&message, generation->number);
-	ipc_put_fd(&message, generation->fd);
+	ipc_put_u32(&message, number);
+	ipc_put_fd(&message, fd);
 	process_send(process, &message);
 }
 
@@ -46,7 +46,8 @@ void
 parent_send_settings(struct parent *parent)
 {
 	for (size_t i = 0; i < parent->plan.relay_count; i++)
-		send_settings(parent->relays[i], &parent->now);
+		send_settings(parent->relays[i], parent->now.number,
+		    parent->now.relay_fd);
 }
 
 /* A fresh channel between a relay and the policy process, if both run. */
@@ -105,7 +106,7 @@ on_relay_started(void *arg, struct process *relay)
 {
 	struct parent *parent = arg;
 
-	send_settings(relay, &parent->now);
+	send_settings(relay, parent->now.number, parent->now.relay_fd);
 	if (send_listeners(parent, relay) == -1) {
 		/* Most likely the port is another's; nothing here mends it. */
 		if (parent->phase == PHASE_STARTING)
@@ -123,10 +124,10 @@ on_policy_started(void *arg, struct process *policy)
 	struct parent *parent = arg;
 
 	if (policy == parent->next_policy) {
-		send_settings(policy, &parent->next);
+		send_settings(policy, parent->next.number, parent->next.fd);
 		return 0;
 	}
-	send_settings(policy, &parent->now);
+	send_settings(policy, parent->now.number, parent->now.fd);
 	return parent_connect_relays(parent);
 }
 

@@ -61,7 +61,7 @@ parent_change_over(struct parent *parent)
 	parent->policy = next;
 	generation_clear(&parent->now);
 	parent->now = parent->next;
-	parent->next = (struct generation){.fd = -1};
+	parent->next = (struct generation){.fd = -1, .relay_fd = -1};
 	parent->plan.relay.files = plan_relay_files(parent->now.config);
 	parent_begin_log(parent->now.config);
 	parent_send_settings(parent);

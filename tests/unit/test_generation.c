@@ -69,6 +69,7 @@ assert_empty(const struct generation *generation)
 {
 	assert_null(generation->config);
 	assert_int_equal(generation->fd, -1);
+	assert_int_equal(generation->relay_fd, -1);
 }
 
 static char *
@@ -87,8 +88,10 @@ test_whole(void **state)
 	struct config *read;
 
 	(void)state;
-	if (load(&generation, "log { to = syslog }\nports = [2525]\n", pem,
-		error) == -1)
+	if (load(&generation,
+		"log { to = syslog }\nports = [2525]\n"
+		"state = \"redis://:secret@cache.example\"\n",
+		pem, error) == -1)
 		fail_msg("%s", error);
 	assert_int_equal(generation.number, 5);
 	assert_int_equal(generation.fd, -1);
@@ -105,7 +108,15 @@ test_whole(void **state)
 	assert_int_equal(read->ports[0], 2525);
 	assert_int_equal(
 	    read->own_connections, generation.config->own_connections);
+	assert_non_null(read->state);
 	config_free(read);
+	/* A relay gets all but the password. */
+	assert_int_equal(write(generation.relay_fd, "x", 1), -1);
+	assert_non_null(read = config_from_fd(generation.relay_fd));
+	assert_int_equal(read->ports[0], 2525);
+	assert_null(read->state);
+	config_free(read);
+	assert_non_null(generation.config->state);
 	generation_clear(&generation);
 	assert_empty(&generation);
 	generation_clear(&generation);
