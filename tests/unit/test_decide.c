@@ -420,6 +420,93 @@ test_most_names(void **state)
 	assert_names(DECISION_NAMES_MAX, "mx0.example", DECISION_NAMES_MAX);
 }
 
+/* Two hosts at D; what is known of each one's TLSA records, and of the policy.
+ */
+static enum decide
+decide_two(enum mx_tlsa first, enum mx_tlsa second, enum mta_sts_status status,
+    const char *pattern)
+{
+	static const uint8_t key[32] = {1};
+	static struct sts_policy policy;
+	struct config config = {.enforce = true};
+	struct blocks *blocks = blocks_of(&config);
+	struct mx_facts facts = mx_facts(true);
+	struct mta_sts_facts sts = {
+	    .status = status, .ttl = 100, .is_fresh = true, .why = "why"};
+	const enum mx_tlsa tlsa[] = {first, second};
+	enum decide ret;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		hosts[i].has_destination = true;
+		hosts[i].tlsa = tlsa[i];
+		if (tlsa[i] != MX_TLSA_FOUND)
+			continue;
+		strlcpy(hosts[i].base, hosts[i].name, sizeof(hosts[i].base));
+		hosts[i].records[hosts[i].record_count++] = (struct tlsa){
+		    TLSA_DANE_EE, TLSA_SPKI, TLSA_SHA256, sizeof(key), key};
+	}
+	memset(&policy, 0, sizeof(policy));
+	if (status == MTA_STS_FOUND) {
+		policy.mode = STS_ENFORCE;
+		policy.mx_count = 1;
+		strlcpy(policy.mx[0], pattern, sizeof(policy.mx[0]));
+		sts.policy = &policy;
+	}
+	ret = decide_domain(
+	    blocks, "example.org", &facts, &sts, NOW, &decision);
+	blocks_free(blocks);
+	return ret;
+}
+
+static void
+test_hosts_each_by_its_own(void **state)
+{
+	(void)state;
+	decide_two(MX_TLSA_FOUND, MX_TLSA_NONE, MTA_STS_ABSENT, NULL);
+	assert_names(2, "mx1.example", 2);
+	assert_int_equal(decision.evidence, EVIDENCE_MX_DNSSEC);
+	assert_int_equal(decision.by_tlsa[0].count, 1);
+	assert_int_equal(decision.by_tlsa[1].count, 0);
+	assert_false(decision.is_unconfirmed);
+
+	/* MTA-STS has no say in the first, and names not the second. */
+	decide_two(MX_TLSA_FOUND, MX_TLSA_NONE, MTA_STS_FOUND, "x.example");
+	assert_names(1, "mx1.example", 1);
+	assert_int_equal(decision.evidence, EVIDENCE_DANE);
+	decide_two(MX_TLSA_FOUND, MX_TLSA_NONE, MTA_STS_FOUND, "mx2.example");
+	assert_names(2, "mx1.example", 2);
+	assert_int_equal(decision.evidence, EVIDENCE_MTA_STS);
+}
+
+/* What is not known may be the one: no refusal by the rest is for good. */
+static void
+test_hosts_partly_unknown(void **state)
+{
+	(void)state;
+	decide_two(MX_TLSA_UNKNOWN, MX_TLSA_NONE, MTA_STS_ABSENT, NULL);
+	assert_names(1, "mx2.example", 1);
+	assert_true(decision.is_unconfirmed);
+	assert_true(decision.ttl <= DECIDE_TTL_PARTIAL);
+
+	decide_two(MX_TLSA_UNKNOWN, MX_TLSA_FOUND, MTA_STS_ABSENT, NULL);
+	assert_names(1, "mx2.example", 1);
+	assert_int_equal(decision.evidence, EVIDENCE_DANE);
+	assert_true(decision.is_unconfirmed);
+
+	/* Whether the second host is named cannot be told: it is left out. */
+	decide_two(MX_TLSA_FOUND, MX_TLSA_NONE, MTA_STS_UNKNOWN, NULL);
+	assert_names(1, "mx1.example", 1);
+	assert_int_equal(decision.evidence, EVIDENCE_DANE);
+	assert_true(decision.is_unconfirmed);
+
+	/* The first one is what there is to wait for. */
+	decide_two(MX_TLSA_UNKNOWN, MX_TLSA_NONE, MTA_STS_FOUND, "mx1.example");
+	assert_int_equal(decision.kind, DECISION_TEMPORARY);
+	assert_int_equal(decision.evidence, EVIDENCE_DANE);
+	assert_non_null(strstr(decision.text, "mx1.example"));
+}
+
 static void
 assert_refused(bool is_permanent, const char *status)
 {
@@ -546,6 +633,8 @@ main(void)
 	    cmocka_unit_test(test_domain_trust),
 	    cmocka_unit_test(test_mx_names),
 	    cmocka_unit_test(test_most_names),
+	    cmocka_unit_test(test_hosts_each_by_its_own),
+	    cmocka_unit_test(test_hosts_partly_unknown),
 	    cmocka_unit_test(test_mx_refused),
 	    cmocka_unit_test(test_mx_unknown),
 	    cmocka_unit_test(test_bad_domain),
