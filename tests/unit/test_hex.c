@@ -25,7 +25,7 @@ test_every_byte(void **state)
 		in_upper = c != 0 ? strchr(upper, c) : NULL;
 		want = in_lower != NULL   ? (int)(in_lower - lower)
 		       : in_upper != NULL ? (int)(in_upper - upper)
-					  : -1;
+		                          : -1;
 		assert_int_equal(hex_digit((char)c), want);
 	}
 }
