@@ -240,7 +240,9 @@ judge_level(const struct judging *judging)
 
 	if (is_over(judging)) {
 		judge_outdated(judging);
-	} else if (judging->far->chain == NULL) {
+		return;
+	}
+	if (judging->far->chain == NULL) {
 		judge_without_tls(judging);
 	} else if (decision->level != LEVEL_VERIFY) {
 		verdict->passes = verdict->is_exception = true;
