@@ -62,6 +62,7 @@ struct mx_addresses {
 	bool is_alias;
 	char canonical[DECISION_NAME_MAX]; /* where CNAMEs led; may be "" */
 	size_t count; /* of those kept */
+	uint16_t more; /* that are not kept */
 	struct address list[MX_ADDRESSES_MAX];
 	char why[DNS_WHY_MAX]; /* BOGUS, FAILED */
 };
@@ -103,6 +104,7 @@ struct mx_facts {
 	char canonical[DECISION_NAME_MAX];
 	/* Best preference first; an implicit MX is a host as well. */
 	size_t host_count; /* at most DECISION_NAMES_MAX */
+	uint16_t more; /* hosts that are not kept */
 	struct mx_host *hosts; /* owned */
 };
 

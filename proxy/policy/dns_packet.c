@@ -245,10 +245,12 @@ add_sorted(struct dns_answer *answer, const struct dns_record *record)
 
 	while (at > 0 && mx_compare(record, &answer->records[at - 1]) < 0)
 		at--;
-	if (at == DNS_RECORDS_MAX)
-		return;
-	if (answer->count == DNS_RECORDS_MAX)
+	if (answer->count == DNS_RECORDS_MAX) {
+		answer->more++;
+		if (at == DNS_RECORDS_MAX)
+			return;
 		answer->count--;
+	}
 	memmove(&answer->records[at + 1], &answer->records[at],
 	    (answer->count - at) * sizeof(*record));
 	answer->records[at] = *record;
@@ -349,8 +351,10 @@ add_record(
 
 	if (rr->type == DNS_MX)
 		return add_mx(packet, rr, answer);
-	if (answer->count == DNS_RECORDS_MAX)
+	if (answer->count == DNS_RECORDS_MAX) {
+		answer->more++;
 		return 0;
+	}
 	if (read_record(packet, rr, answer, &record) == -1)
 		return -1;
 	record.len = answer->byte_count - record.offset;

@@ -55,6 +55,7 @@ struct dns_answer {
 	size_t count; /* MX: best preference first, then by name */
 	struct dns_record records[DNS_RECORDS_MAX];
 	size_t bad_count; /* MX records whose host no host can be named */
+	size_t more; /* good records beyond DNS_RECORDS_MAX */
 	/*
 	 * Whether CNAMEs led from the name that was asked for to the one that
 	 * has the records, or that has none; that name, "" where it is none

@@ -90,6 +90,7 @@ facts_put_head(struct ipc_message *message, const struct mx_facts *facts)
 	ipc_put_u8(message, facts->has_unknown);
 	ipc_put_str(message, facts->canonical);
 	ipc_put_u8(message, (uint8_t)facts->host_count);
+	ipc_put_u16(message, facts->more);
 }
 
 static void
@@ -102,6 +103,7 @@ put_addresses(struct ipc_message *message, const struct mx_addresses *addresses)
 	ipc_put_u8(message, addresses->is_alias);
 	ipc_put_str(message, addresses->canonical);
 	ipc_put_u8(message, (uint8_t)addresses->count);
+	ipc_put_u16(message, addresses->more);
 	for (i = 0; i < addresses->count; i++)
 		address_put(message, &addresses->list[i]);
 	put_why(message, addresses->why);
@@ -210,6 +212,7 @@ facts_take_head(struct facts *facts, struct ipc_reader *reader)
 	mx->has_unknown = get_bool(reader);
 	get_name(reader, mx->canonical, true);
 	mx->host_count = get_upto(reader, DECISION_NAMES_MAX);
+	mx->more = ipc_get_u16(reader);
 	if (reader->is_bad || (mx->is_null && mx->host_count > 0))
 		return refuse(reader);
 	mx->hosts = calloc(mx->host_count + 1, sizeof(*mx->hosts));
@@ -230,6 +233,7 @@ get_addresses(struct ipc_reader *reader, struct mx_addresses *addresses,
 	addresses->is_alias = get_bool(reader);
 	get_name(reader, addresses->canonical, true);
 	addresses->count = get_upto(reader, MX_ADDRESSES_MAX);
+	addresses->more = ipc_get_u16(reader);
 	for (i = 0; i < addresses->count && !reader->is_bad; i++)
 		if (address_get(reader, &addresses->list[i]) == -1 ||
 		    addresses->list[i].family != family)

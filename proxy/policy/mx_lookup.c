@@ -134,6 +134,7 @@ keep_addresses(struct mx_addresses *addresses, const struct dns_answer *answer)
 	for (i = 0; i < answer->count && i < MX_ADDRESSES_MAX; i++)
 		addresses->list[i] = answer->records[i].address;
 	addresses->count = i;
+	addresses->more = (uint16_t)(answer->count - i + answer->more);
 }
 
 /* The family that the connection is in; without one, IPv4. */
@@ -239,8 +240,12 @@ add_host(struct mx_facts *facts, const char *name, uint16_t preference)
 {
 	struct mx_host *host;
 
-	if (facts->host_count == DECISION_NAMES_MAX || has_host(facts, name))
+	if (has_host(facts, name))
 		return;
+	if (facts->host_count == DECISION_NAMES_MAX) {
+		facts->more++;
+		return;
+	}
 	host = &facts->hosts[facts->host_count++];
 	strlcpy(host->name, name, sizeof(host->name));
 	host->preference = preference;
@@ -262,6 +267,7 @@ read_hosts(struct mx_lookup *lookup, const struct dns_answer *answer)
 		add_host(facts, lookup->domain, 0);
 		return;
 	}
+	facts->more = (uint16_t)answer->more;
 	for (i = 0; i < answer->count; i++)
 		if (answer->records[i].name[0] != '\0')
 			add_host(facts, answer->records[i].name,

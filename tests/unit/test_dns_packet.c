@@ -456,12 +456,25 @@ test_too_many(void **state)
 	    answer.records[0].preference, 1000 - DNS_RECORDS_MAX - 9);
 	assert_int_equal(
 	    answer.records[DNS_RECORDS_MAX - 1].preference, 1000 - 10);
+	assert_int_equal(answer.more, 10);
+
+	/* And where they come first. */
+	begin(&packet, 0, "example.org", DNS_MX, DNS_RECORDS_MAX + 2, 0);
+	for (i = 0; i < DNS_RECORDS_MAX + 2; i++) {
+		snprintf(host, sizeof(host), "mx%u.example.org", i);
+		put_mx(&packet, "example.org", 60, i, host);
+	}
+	assert_int_equal(parse(&packet, DNS_MX, &answer), 0);
+	assert_int_equal(answer.records[DNS_RECORDS_MAX - 1].preference,
+	    DNS_RECORDS_MAX - 1);
+	assert_int_equal(answer.more, 2);
 
 	begin(&packet, 0, "example.org", DNS_A, DNS_RECORDS_MAX + 1, 0);
 	for (i = 0; i < DNS_RECORDS_MAX + 1; i++)
 		put_address(&packet, "example.org", 60, "192.0.2.1");
 	assert_int_equal(parse(&packet, DNS_A, &answer), 0);
 	assert_int_equal(answer.count, DNS_RECORDS_MAX);
+	assert_int_equal(answer.more, 1);
 
 	begin(&packet, 0, "example.org", DNS_A, DNS_PACKET_RRS + 1, 0);
 	for (i = 0; i < DNS_PACKET_RRS + 1; i++)

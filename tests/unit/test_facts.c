@@ -54,6 +54,7 @@ some_head(void)
 	    .has_unknown = true,
 	    .canonical = "real.example",
 	    .host_count = 1,
+	    .more = 0xabcd,
 	};
 
 	return mx;
@@ -67,6 +68,7 @@ fill_addresses(struct mx_addresses *addresses, const char *text)
 	addresses->status = DNS_FOUND;
 	addresses->is_secure = true;
 	addresses->count = MX_ADDRESSES_MAX;
+	addresses->more = 0x1234;
 	for (i = 0; i < MX_ADDRESSES_MAX; i++) {
 		assert_int_equal(
 		    address_from_text(&addresses->list[i], text), 0);
@@ -183,6 +185,7 @@ test_whole(void **state)
 	assert_true(facts->mx.is_secure && facts->mx.has_unknown);
 	assert_string_equal(facts->mx.why, "why not");
 	assert_int_equal(facts->mx.ttl, 0x12345678);
+	assert_int_equal(facts->mx.more, 0xabcd);
 	assert_string_equal(facts->mx.canonical, "real.example");
 	fill_host(&host, bytes);
 	put_host(&host);

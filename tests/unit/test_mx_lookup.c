@@ -274,6 +274,8 @@ test_most_hosts(void **state)
 		snprintf(name, sizeof(name), "mx%zu.example", i);
 		add_mx(name);
 	}
+	strlcpy(answer.records[40].name, "mx0.example", DNS_NAME_MAX);
+	answer.more = 3;
 	reply("example.org", DNS_MX);
 	assert_int_equal(asked_count, 1 + DECISION_NAMES_MAX);
 	for (i = 0; i < DECISION_NAMES_MAX; i++) {
@@ -284,6 +286,9 @@ test_most_hosts(void **state)
 	assert_int_equal(facts->host_count, DECISION_NAMES_MAX);
 	assert_string_equal(
 	    facts->hosts[DECISION_NAMES_MAX - 1].name, "mx31.example");
+	/* A host that is there already is none more. */
+	assert_int_equal(
+	    facts->more, DNS_RECORDS_MAX - 1 - DECISION_NAMES_MAX + 3);
 }
 
 /* More addresses than are kept: D is found among all of them. */
@@ -301,8 +306,12 @@ test_many_addresses(void **state)
 		snprintf(text, sizeof(text), "192.0.2.%d", i);
 		add_address(text);
 	}
+	answer.more = 2;
 	reply("mx1.example", DNS_A);
 	assert_int_equal(facts->hosts[0].ipv4.count, MX_ADDRESSES_MAX);
+	assert_int_equal(facts->hosts[0].ipv4.more, 40 - MX_ADDRESSES_MAX + 2);
+	assert_int_equal(facts->hosts[0].ipv6.more, 0);
+	assert_int_equal(facts->more, 0);
 	assert_true(facts->hosts[0].has_destination);
 }
 
