@@ -17,8 +17,9 @@
 
 static const char usage[] =
     "usage: postern probe [--json] [--mx HOST] [--address ADDRESS] [-4 | -6]\n"
-    "           [--trust FILE] [--timeout SECONDS] [-c FILE] [-o SETTING]...\n"
-    "           DOMAIN\n";
+    "           [--trust FILE] [--timeout SECONDS] [--limit SECONDS] [-c "
+    "FILE]\n"
+    "           [-o SETTING]... DOMAIN\n";
 
 static const char help[] =
     "\n"
@@ -32,7 +33,8 @@ static const char help[] =
     "  -4, -6                  IPv4, IPv6 addresses only\n"
     "      --trust FILE        PEM: trusted roots, in place of those of the\n"
     "                          configuration\n"
-    "      --timeout SECONDS   for each step of a dialogue with a server\n"
+    "      --timeout SECONDS   for each step of a dialogue with a server: 30\n"
+    "      --limit SECONDS     for all of it: 120, or four timeouts\n"
     "\n" OPTIONS_HELP "      --help              this text\n"
     "\n"
     "Without a configuration file that can be read, the defaults hold.\n"
@@ -45,6 +47,7 @@ enum {
 	OPTION_ADDRESS,
 	OPTION_TRUST,
 	OPTION_TIMEOUT,
+	OPTION_LIMIT,
 };
 
 struct arguments {
@@ -106,13 +109,13 @@ set_address(struct arguments *arguments, const char *value)
 }
 
 static int
-set_timeout(struct arguments *arguments, const char *value)
+set_seconds(
+    uint32_t *seconds, const char *option, const char *value, uint32_t max)
 {
 	const char *error;
 
-	arguments->request.timeout = (uint32_t)strtonum(
-	    value, 1, PROBE_TIMEOUT_MAX, &error);
-	return error == NULL ? 0 : complain("--timeout ", value, error);
+	*seconds = (uint32_t)strtonum(value, 1, max, &error);
+	return error == NULL ? 0 : complain(option, value, error);
 }
 
 static int
@@ -140,7 +143,11 @@ set_option(struct arguments *arguments, int ch)
 	case OPTION_TRUST:
 		return set_trust(arguments, optarg);
 	case OPTION_TIMEOUT:
-		return set_timeout(arguments, optarg);
+		return set_seconds(&arguments->request.timeout, "--timeout ",
+		    optarg, PROBE_TIMEOUT_MAX);
+	case OPTION_LIMIT:
+		return set_seconds(&arguments->request.limit, "--limit ",
+		    optarg, PROBE_LIMIT_MAX);
 	case '4':
 		return set_family(arguments, AF_INET);
 	case '6':
@@ -178,6 +185,7 @@ arguments_read(struct arguments *arguments, int argc, char **argv)
 	    {"address", required_argument, NULL, OPTION_ADDRESS},
 	    {"trust", required_argument, NULL, OPTION_TRUST},
 	    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+	    {"limit", required_argument, NULL, OPTION_LIMIT},
 	    {"help", no_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
@@ -199,6 +207,14 @@ arguments_read(struct arguments *arguments, int argc, char **argv)
 			return -1;
 	}
 	return read_operand(arguments, argc, argv);
+}
+
+static uint32_t
+default_limit(uint32_t timeout)
+{
+	uint32_t limit = PROBE_LIMIT_STEPS * timeout;
+
+	return limit > PROBE_LIMIT_SECONDS ? limit : PROBE_LIMIT_SECONDS;
 }
 
 /*
@@ -297,5 +313,8 @@ cmd_probe(int argc, char **argv)
 		printf("%s%s", usage, help);
 		return CMD_OK;
 	}
+	if (arguments.request.limit == 0)
+		arguments.request.limit = default_limit(
+		    arguments.request.timeout);
 	return probe(&arguments);
 }

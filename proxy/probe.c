@@ -34,9 +34,10 @@ struct probe {
 	struct endpoints endpoints;
 	struct spawn program; /* path owned */
 	struct probe_policy *policy;
-	struct event *deadline; /* of the facts */
+	struct event *deadline; /* of all of it */
 	char hello[DECISION_NAME_MAX];
 	struct probe_result *result;
+	bool has_begun; /* to try addresses */
 	size_t started; /* of result->servers */
 	size_t ended;
 	char *error; /* borrowed; of PROBE_ERROR_MAX bytes */
@@ -94,24 +95,21 @@ add_server(struct probe_result *result, const struct mx_host *host,
 	server->host = host;
 }
 
-static bool
-is_wanted(const struct probe_request *request, const struct address *address)
-{
-	if (request->address.family != AF_UNSPEC)
-		return address_ip_equal(&request->address, address);
-	return request->family == AF_UNSPEC ||
-	       request->family == address->family;
-}
-
 static void
 add_addresses(struct probe_result *result, const struct mx_host *host,
-    const struct mx_addresses *addresses)
+    const struct mx_addresses *addresses, sa_family_t family)
 {
+	const struct address *only = &result->request->address;
+	bool is_any = only->family == AF_UNSPEC;
 	size_t i;
 
+	if (!probe_wants_family(result->request, family))
+		return;
 	for (i = 0; i < addresses->count; i++)
-		if (is_wanted(result->request, &addresses->list[i]))
+		if (is_any || address_ip_equal(only, &addresses->list[i]))
 			add_server(result, host, &addresses->list[i]);
+	if (is_any)
+		result->left_out += addresses->more;
 }
 
 /*
@@ -126,8 +124,8 @@ add_host(struct probe_result *result, const struct mx_host *host)
 
 	if (result->host_count == DECISION_NAMES_MAX)
 		return;
-	add_addresses(result, host, &host->ipv4);
-	add_addresses(result, host, &host->ipv6);
+	add_addresses(result, host, &host->ipv4, AF_INET);
+	add_addresses(result, host, &host->ipv6, AF_INET6);
 	if (request->address.family == AF_UNSPEC || request->mx != NULL ||
 	    result->server_count > before)
 		result->hosts[result->host_count++] = host;
@@ -157,7 +155,10 @@ try_all(struct probe *probe)
 	if (result->server_count == 0 &&
 	    probe->request->address.family != AF_UNSPEC)
 		add_server(result, NULL, &probe->request->address);
-	event_del(probe->deadline);
+	if (probe->request->mx == NULL &&
+	    probe->request->address.family == AF_UNSPEC)
+		result->hosts_left_out = result->facts->mx.more;
+	probe->has_begun = true;
 	try_next(probe);
 }
 
@@ -211,12 +212,32 @@ on_facts(void *arg, struct facts *facts)
 		try_all(probe);
 }
 
+/* What was found by then is told. */
+static void
+give_up(struct probe *probe)
+{
+	struct probe_result *result = probe->result;
+
+	for (; probe->started < result->server_count; probe->started++) {
+		probe_dial_unfinished(
+		    &probe->context, &result->servers[probe->started]);
+		probe->ended++;
+	}
+	probe_dial_stop_all(&probe->context);
+}
+
 static void
 on_deadline(evutil_socket_t fd, short what, void *arg)
 {
+	struct probe *probe = arg;
+
 	(void)fd;
 	(void)what;
-	probe_fail(arg, "the DNS did not answer in time");
+	if (probe->has_begun)
+		give_up(probe);
+	else
+		probe_fail(probe,
+		    "DNS and MTA-STS did not answer in time (see --limit)");
 }
 
 /* As the children of `postern run`, this reads what servers send. */
@@ -269,6 +290,8 @@ set_up(struct probe *probe, struct config *config)
 	if (plan_policy(&probe->program, config, probe->error) == -1)
 		return -1;
 	context->domain = probe->request->domain;
+	context->limit = probe->request->limit;
+	LIST_INIT(&context->dials);
 	context->endpoints = &probe->endpoints;
 	endpoints_init(&probe->endpoints);
 	find_hello(probe);
@@ -291,7 +314,7 @@ set_up(struct probe *probe, struct config *config)
 static int
 find_out(struct probe *probe)
 {
-	const struct timeval limit = {.tv_sec = PROBE_FACTS_SECONDS};
+	const struct timeval limit = {.tv_sec = probe->request->limit};
 
 	probe->result->request = probe->request;
 	probe->result->at = clock_wall();
@@ -317,6 +340,7 @@ linger(struct probe *probe)
 	const struct timeval limit = {.tv_sec = PROBE_LINGER_SECONDS};
 	struct event_base *base = probe->context.base;
 
+	probe->is_failed = true; /* or not: what is said is said */
 	if (evtimer_add(probe->deadline, &limit) == -1)
 		return;
 	while (evtimer_pending(probe->deadline, NULL) &&

@@ -27,7 +27,9 @@
 #define PROBE_CONNECT_SECONDS 10
 #define PROBE_TIMEOUT_SECONDS 30 /* for each other step of a dialogue */
 #define PROBE_TIMEOUT_MAX     3600
-#define PROBE_FACTS_SECONDS   120 /* for all lookups together */
+#define PROBE_LIMIT_SECONDS   120 /* for all of it, if not told otherwise */
+#define PROBE_LIMIT_STEPS     4 /* or as many timeouts, if that is longer */
+#define PROBE_LIMIT_MAX       (PROBE_LIMIT_STEPS * PROBE_TIMEOUT_MAX)
 #define PROBE_LINGER_SECONDS  2 /* for servers to end the connections */
 #define PROBE_ERROR_MAX       512 /* as PLAN_ERROR_MAX */
 #define PROBE_TEXT_MAX        64
@@ -41,6 +43,7 @@ struct probe_request {
 	struct address address; /* this one only; AF_UNSPEC: all */
 	sa_family_t family; /* of addresses; AF_UNSPEC: both */
 	uint32_t timeout; /* seconds for each step of a dialogue */
+	uint32_t limit; /* seconds for all of it */
 };
 
 enum probe_outcome {
@@ -48,8 +51,9 @@ enum probe_outcome {
 	PROBE_EXCEPTION, /* may pass unproved, by the operator's rule */
 	PROBE_REFUSED,
 	PROBE_NO_SERVER, /* no connection, or no SMTP: the sender is told 421 */
+	PROBE_UNFINISHED, /* the request's limit came first */
 };
-/* "proved", "exception", "refused", "no-server". */
+/* "proved", "exception", "refused", "no-server", "unfinished". */
 const char *probe_outcome_text(enum probe_outcome);
 
 /* One address that was tried. */
@@ -70,7 +74,7 @@ struct probe_server {
 	size_t certs_left_out;
 	struct description *certs; /* owned; leaf first */
 	enum probe_outcome outcome;
-	/* Of NO_SERVER only its text means anything. */
+	/* Of NO_SERVER and UNFINISHED only its text means anything. */
 	struct verdict verdict;
 };
 
@@ -90,7 +94,9 @@ struct probe_result {
 	const struct mx_host *hosts[DECISION_NAMES_MAX];
 	size_t server_count; /* host by host */
 	struct probe_server servers[PROBE_SERVERS_MAX];
-	size_t left_out; /* addresses beyond PROBE_SERVERS_MAX */
+	/* What a bound here, in the facts or in the DNS left out. */
+	size_t left_out; /* addresses */
+	size_t hosts_left_out;
 };
 
 /*
@@ -104,9 +110,19 @@ struct probe_result *probe_run(
     const struct probe_request *, struct config *, char error[PROBE_ERROR_MAX]);
 void probe_result_free(struct probe_result *);
 
-/* Proved at each address that was tried; there must be one. */
+/* Whether it asks for addresses of this family. */
+bool probe_wants_family(const struct probe_request *, sa_family_t);
+/* Whether all lookups of addresses that are asked for told something. */
+bool probe_host_is_known(const struct probe_result *, const struct mx_host *);
+/*
+ * Proved at each of its addresses that are asked for; these must be known, and
+ * there must be one.
+ */
 bool probe_host_is_proved(const struct probe_result *, const struct mx_host *);
-/* Each host that counts is proved, and so is each address beside them. */
+/*
+ * Each host that counts is proved, and so is each address beside them; nothing
+ * was left out.
+ */
 bool probe_is_proved(const struct probe_result *);
 size_t probe_count_proved(const struct probe_result *); /* hosts */
 

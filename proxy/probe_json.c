@@ -195,6 +195,7 @@ family_json(const struct mx_addresses *addresses, bool *failed)
 
 	set_lookup(object, addresses->status, addresses->is_secure,
 	    addresses->why, failed);
+	set(object, "left_out", json_integer(addresses->more), failed);
 	return object;
 }
 
@@ -337,6 +338,8 @@ result_json(const struct probe_result *result, bool *failed)
 	    failed);
 	set(object, "not_tried", json_integer((json_int_t)result->left_out),
 	    failed);
+	set(object, "hosts_not_tried",
+	    json_integer((json_int_t)result->hosts_left_out), failed);
 	set(object, "proved", json_boolean(probe_is_proved(result)), failed);
 	return object;
 }

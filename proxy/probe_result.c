@@ -17,8 +17,52 @@ probe_outcome_text(enum probe_outcome outcome)
 		return "refused";
 	case PROBE_NO_SERVER:
 		return "no-server";
+	case PROBE_UNFINISHED:
+		return "unfinished";
 	}
 	return "";
+}
+
+bool
+probe_wants_family(const struct probe_request *request, sa_family_t family)
+{
+	sa_family_t wanted = request->address.family;
+
+	if (wanted == AF_UNSPEC)
+		wanted = request->family;
+	return wanted == AF_UNSPEC || wanted == family;
+}
+
+bool
+probe_host_is_known(
+    const struct probe_result *result, const struct mx_host *host)
+{
+	const struct mx_addresses *families[] = {&host->ipv4, &host->ipv6};
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		if (probe_wants_family(
+			result->request, i == 0 ? AF_INET : AF_INET6) &&
+		    (families[i]->status == DNS_BOGUS ||
+			families[i]->status == DNS_FAILED))
+			return false;
+	return true;
+}
+
+/* How many addresses of a host have to be proved. */
+static size_t
+count_wanted(const struct probe_result *result, const struct mx_host *host)
+{
+	const struct probe_request *request = result->request;
+	size_t wanted = 0;
+
+	if (request->address.family != AF_UNSPEC)
+		return 1;
+	if (probe_wants_family(request, AF_INET))
+		wanted += host->ipv4.count + host->ipv4.more;
+	if (probe_wants_family(request, AF_INET6))
+		wanted += host->ipv6.count + host->ipv6.more;
+	return wanted;
 }
 
 /* Of the servers of this host (NULL: of none), how many, and proved. */
@@ -43,7 +87,9 @@ probe_host_is_proved(
 	size_t tried, proved;
 
 	count(result, host, &tried, &proved);
-	return tried > 0 && proved == tried;
+	return tried > 0 && proved == tried &&
+	       tried >= count_wanted(result, host) &&
+	       probe_host_is_known(result, host);
 }
 
 size_t
@@ -63,6 +109,6 @@ probe_is_proved(const struct probe_result *result)
 
 	count(result, NULL, &tried, &proved);
 	return result->server_count > 0 && result->left_out == 0 &&
-	       proved == tried &&
+	       result->hosts_left_out == 0 && proved == tried &&
 	       probe_count_proved(result) == result->host_count;
 }

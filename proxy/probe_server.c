@@ -9,6 +9,7 @@
 #include "proxy/probe_server.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,8 +25,10 @@
 #include "proxy/tls/conn.h"
 
 struct probe_dial {
+	LIST_ENTRY(probe_dial) entry;
 	const struct probe_context *context; /* borrowed */
 	struct probe_server *server; /* borrowed */
+	struct question *question; /* NULL: it is answered */
 	struct server_leg *leg; /* NULL: none now */
 	struct known *known; /* reference */
 	bool has_result; /* server tells of an earlier connection */
@@ -39,6 +42,7 @@ finish(struct probe_dial *dial)
 	void (*done)(void *) = dial->done;
 	void *arg = dial->arg;
 
+	LIST_REMOVE(dial, entry);
 	known_unref(dial->known);
 	free(dial);
 	done(arg);
@@ -365,14 +369,16 @@ take_decision(struct probe_dial *dial, struct known *known)
 static void
 on_decision(void *arg, struct known *known)
 {
-	take_decision(arg, known);
+	struct probe_dial *dial = arg;
+
+	dial->question = NULL;
+	take_decision(dial, known);
 }
 
 void
-probe_dial_start(const struct probe_context *context,
-    struct probe_server *server, void (*done)(void *), void *arg)
+probe_dial_start(struct probe_context *context, struct probe_server *server,
+    void (*done)(void *), void *arg)
 {
-	struct question *question;
 	struct probe_dial *dial;
 	struct known *known;
 
@@ -382,19 +388,47 @@ probe_dial_start(const struct probe_context *context,
 	dial->server = server;
 	dial->done = done;
 	dial->arg = arg;
+	LIST_INSERT_HEAD(&context->dials, dial, entry);
 	known = policy_ask_domain(context->policy, &server->address,
-	    context->domain, on_decision, dial, &question);
+	    context->domain, on_decision, dial, &dial->question);
 	if (known != NULL) {
 		take_decision(dial, known);
 		known_unref(known);
 		return;
 	}
-	if (question != NULL)
+	if (dial->question != NULL)
 		return;
+	LIST_REMOVE(dial, entry);
 	free(dial);
 fail:
 	server->outcome = PROBE_NO_SERVER;
 	strlcpy(server->verdict.text, "out of memory",
 	    sizeof(server->verdict.text));
 	done(arg);
+}
+
+void
+probe_dial_unfinished(
+    const struct probe_context *context, struct probe_server *server)
+{
+	server->outcome = PROBE_UNFINISHED;
+	snprintf(server->verdict.text, sizeof(server->verdict.text),
+	    "not done within the %" PRIu32 " s for all of it (see --limit)",
+	    context->limit);
+}
+
+void
+probe_dial_stop_all(struct probe_context *context)
+{
+	struct probe_dial *dial;
+
+	while ((dial = LIST_FIRST(&context->dials)) != NULL) {
+		if (dial->question != NULL)
+			policy_cancel(context->policy, dial->question);
+		if (dial->leg != NULL)
+			retire(dial);
+		if (!dial->has_result)
+			probe_dial_unfinished(context, dial->server);
+		finish(dial);
+	}
 }

@@ -27,7 +27,8 @@ put_domain(FILE *out, const struct probe_result *result)
 			    is_signed);
 		else
 			probe_text_put(out, COLUMN_DOMAIN,
-			    "%s: %zu MX host%s, %s", domain, mx->host_count,
+			    "%s: %zu MX host%s, %s", domain,
+			    mx->host_count + mx->more,
 			    mx->host_count == 1 ? "" : "s", is_signed);
 		break;
 	case DNS_NODATA:
@@ -202,29 +203,48 @@ put_host(
 	put_servers(out, result, host);
 }
 
+/* What follows for mail where there is no address to try. */
+static const char *
+without_servers(const struct probe_result *result)
+{
+	enum dns_status status = result->facts->mx.status;
+	size_t i;
+
+	if (status == DNS_BOGUS || status == DNS_FAILED)
+		return "mail is deferred";
+	for (i = 0; i < result->host_count; i++)
+		if (!probe_host_is_known(result, result->hosts[i]))
+			return "mail is deferred";
+	return result->hosts_left_out > 0 ? "the rest is not known"
+	                                  : "there is nowhere to send mail";
+}
+
 /* What follows for mail from what is not proved. */
 static const char *
 consequence(const struct probe_result *result)
 {
-	enum dns_status status = result->facts->mx.status;
+	bool is_all = result->left_out == 0 && result->hosts_left_out == 0;
 	const struct probe_server *server;
-	size_t i, refused = 0;
+	size_t i, refused = 0, passing = 0;
 
+	if (result->server_count == 0)
+		return without_servers(result);
 	for (i = 0; i < result->server_count; i++) {
 		server = &result->servers[i];
-		refused += server->outcome == PROBE_NO_SERVER ||
-		           (server->outcome == PROBE_REFUSED &&
-			       !server->verdict.would_refuse);
+		if (server->outcome == PROBE_NO_SERVER ||
+		    (server->outcome == PROBE_REFUSED &&
+			!server->verdict.would_refuse))
+			refused++;
+		else if (server->outcome == PROBE_REFUSED ||
+			 server->outcome == PROBE_EXCEPTION)
+			passing++;
 	}
-	if (result->server_count == 0 &&
-	    (status == DNS_BOGUS || status == DNS_FAILED))
-		return "mail is deferred";
-	if (result->server_count == 0)
-		return "there is nowhere to send mail";
-	if (refused == result->server_count)
+	if (refused == result->server_count && is_all)
 		return "mail is refused";
-	return refused > 0 ? "mail may be refused"
-	                   : "mail passes without proof";
+	if (refused > 0)
+		return "mail may be refused";
+	return passing > 0 ? "mail passes without proof"
+	                   : "the rest is not known";
 }
 
 static void
@@ -232,17 +252,23 @@ put_summary(FILE *out, const struct probe_result *result)
 {
 	const char *domain = result->request->domain;
 
-	if (result->left_out > 0)
-		probe_text_put(out, COLUMN_DOMAIN,
-		    "%zu more addresses were not tried", result->left_out);
-	else if (probe_is_proved(result)) {
+	if (probe_is_proved(result)) {
 		probe_text_put(out, COLUMN_DOMAIN, "%s: proved", domain);
 		return;
 	}
+	if (result->hosts_left_out > 0)
+		probe_text_put(out, COLUMN_DOMAIN,
+		    "%zu more MX host%s not looked at", result->hosts_left_out,
+		    result->hosts_left_out == 1 ? " was" : "s were");
+	if (result->left_out > 0)
+		probe_text_put(out, COLUMN_DOMAIN,
+		    "%zu more address%s not tried", result->left_out,
+		    result->left_out == 1 ? " was" : "es were");
 	if (result->host_count > 0)
 		probe_text_put(out, COLUMN_DOMAIN,
 		    "%s: %zu of %zu hosts proved; %s", domain,
-		    probe_count_proved(result), result->host_count,
+		    probe_count_proved(result),
+		    result->host_count + result->hosts_left_out,
 		    consequence(result));
 	else
 		probe_text_put(out, COLUMN_DOMAIN, "%s: NOT PROVED; %s", domain,

@@ -180,6 +180,10 @@ put_verdict(FILE *out, const struct probe_server *server)
 		    out, COLUMN_OF_ADDRESS, "NOT PROVED: %s", verdict->text);
 		put_reply(out, verdict);
 		return;
+	case PROBE_UNFINISHED:
+		probe_text_put(
+		    out, COLUMN_OF_ADDRESS, "NOT PROVED: %s", verdict->text);
+		return;
 	case PROBE_REFUSED:
 		break;
 	}

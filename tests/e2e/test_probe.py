@@ -8,6 +8,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -275,6 +276,100 @@ def test_silence(lab, probe):
         "timed out while waiting for the greeting"}
 
 
+def test_limit(lab, probe):
+    """However many are slow, and whatever each step may take."""
+    domain = lab.fresh()
+    good = lab.mx(f"mx0.{domain}")
+    slow = [lab.mx(f"mx{i}.{domain}") for i in range(1, 10)]
+    for server in slow:
+        server.on["connect"] = b""
+    lab.domain(domain, good, *slow)
+    begun = time.monotonic()
+    result = probe.json("--timeout", "600", "--limit", "5", domain)
+    assert time.monotonic() - begun < 30
+    assert [h["proved"] for h in result["hosts"]] == [True] + 9 * [False]
+    found = by_address(result)
+    assert len(found) == 20
+    for server in slow:
+        for address in server.addresses:
+            assert found[address]["outcome"] == "unfinished"
+            assert found[address]["code"] is None
+            assert "--limit" in found[address]["text"]
+    # Some had no turn.
+    assert sum(e["sni_tried"] == [] for e in found.values()) == 2
+
+
+def test_limit_of_the_dns(lab, probe):
+    domain = lab.fresh()
+    zone = lab.domain(domain, own_server=True)
+    zone.server.on[domain, "MX"] = nameservers.drop
+    done = probe.run("--limit", "2", domain)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "did not answer in time (see --limit)" in done.stderr
+
+
+def test_more_addresses_than_are_tried(lab, probe):
+    domain = lab.fresh()
+    addresses = [lab.new_addresses()[0] for _ in range(20)]
+    server = lab.mx(f"mx.{domain}", addresses=addresses)
+    lab.domain(domain, server)
+    result = probe.json(domain)
+    (host,) = result["hosts"]
+    found = by_address(result)
+    assert len(found) == 16
+    assert {e["outcome"] for e in found.values()} == {"proved"}
+    assert (result["not_tried"], host["ipv4"]["left_out"]) == (4, 4)
+    assert (host["proved"], result["proved"]) == (False, False)
+    code, text = probe.text(domain)
+    assert code == 1
+    assert text.endswith(
+        "4 more addresses were not tried\n"
+        f"{domain}: 0 of 1 hosts proved; the rest is not known\n")
+    for address in addresses:
+        assert probe.json("--address", address, domain)["proved"]
+
+
+def test_more_hosts_than_are_kept(lab, probe):
+    domain, server = lab.good_domain()
+    lab.dns.zone_of(domain).add(
+        *(f"@ MX 100 gone{i}.{domain}." for i in range(39)))
+    lab.publish()
+    result = probe.json(domain)
+    assert len(result["hosts"]) == 32
+    assert result["hosts"][0]["proved"]
+    assert (result["hosts_not_tried"], result["proved"]) == (8, False)
+    code, text = probe.text(domain)
+    assert code == 1
+    assert text.startswith(f"{domain}: 40 MX hosts, ")
+    assert "8 more MX hosts were not looked at\n" in text
+    # Who asks for one is not told of the others.
+    assert probe.json("--mx", server.name, domain)["proved"]
+
+
+@pytest.mark.parametrize("act, state", [(nameservers.servfail, "failed"),
+                                        (nameservers.bogus, "bogus")])
+def test_addresses_of_one_family(lab, probe, act, state):
+    """What cannot be looked up is not proved by the other family."""
+    domain = lab.fresh("broken")
+    server = lab.mx(f"mx.{domain}")
+    zone = lab.domain(domain, server, own_server=True)
+    zone.server.on[server.name, "AAAA"] = act
+    settings = ["dns.timeout = 3"]
+    result = probe.json(domain, settings=settings)
+    (host,) = result["hosts"]
+    assert (host["ipv6"]["status"], host["ipv6"]["dnssec"]) == (
+        "unknown", state)
+    (each,) = host["addresses"]
+    assert each["outcome"] == "proved"
+    assert (host["proved"], result["proved"]) == (False, False)
+    code, text = probe.text(domain, settings=settings)
+    assert code == 1
+    assert "     IPv6 addresses: " in text
+    assert text.endswith(
+        f"{domain}: 0 of 1 hosts proved; the rest is not known\n")
+    assert probe.json("-4", domain, settings=settings)["proved"]
+
+
 @pytest.mark.parametrize("records, status, null", [
     (("@ MX 0 .",), "found", True), ((), "none", False)])
 def test_no_mail_host(lab, probe, records, status, null):
@@ -362,7 +457,8 @@ def test_nothing_is_kept(lab, probe):
     (), ("a.example", "b.example"), ("a b",), ("192.0.2.1",),
     ("--mx", "*", "a.example"), ("--address", "mx", "a.example"),
     ("-4", "-6", "a.example"), ("-4", "--address", "::1", "a.example"),
-    ("--timeout", "0", "a.example"), ("--trust", 'a"; x = "b', "a.example"),
+    ("--timeout", "0", "a.example"), ("--limit", "14401", "a.example"),
+    ("--trust", 'a"; x = "b', "a.example"),
     ("--trust", "/nonexistent", "a.example"), ("--frob", "a.example")])
 def test_usage(probe, arguments):
     done = probe.run(*arguments)

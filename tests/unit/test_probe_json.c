@@ -71,6 +71,7 @@ test_domain(void **state)
 	expect(json, "time", "2026-11-26T00:00:00Z");
 	expect_bool(json, "proved", false);
 	expect_number(json, "not_tried", 0);
+	expect_number(json, "hosts_not_tried", 0);
 	expect(mx, "status", "found");
 	expect(mx, "dnssec", "secure");
 	expect(mx, "why", NULL);
@@ -200,6 +201,28 @@ test_little(void **state)
 	json_decref(json);
 }
 
+static void
+test_left_out(void **state)
+{
+	struct probe_result *result = probe_fixture_mixed();
+	json_t *json;
+	const json_t *host;
+
+	(void)state;
+	result->left_out = 7;
+	result->hosts_left_out = 3;
+	result->facts->mx.hosts[1].ipv4.more = 7;
+	result->servers[1].outcome = PROBE_UNFINISHED;
+	json = load(result);
+	expect_number(json, "not_tried", 7);
+	expect_number(json, "hosts_not_tried", 3);
+	host = in_list(json, "hosts", 1, 2);
+	expect_number(json_object_get(host, "ipv4"), "left_out", 7);
+	expect_number(json_object_get(host, "ipv6"), "left_out", 0);
+	expect(in_list(host, "addresses", 0, 1), "outcome", "unfinished");
+	json_decref(json);
+}
+
 int
 main(void)
 {
@@ -208,6 +231,7 @@ main(void)
 	    cmocka_unit_test(test_host),
 	    cmocka_unit_test(test_server),
 	    cmocka_unit_test(test_little),
+	    cmocka_unit_test(test_left_out),
 	};
 
 	return cmocka_run_group_tests_name("probe_json", tests, NULL, NULL);

@@ -213,6 +213,125 @@ test_lax(void **state)
 	    "example.org: 0 of 2 hosts proved; mail may be refused\n");
 }
 
+/* All that was tried is proved, but that was not all. */
+static struct probe_result *
+partial(void)
+{
+	struct probe_result *result = probe_fixture();
+	struct mx_facts *mx = &result->facts->mx;
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		probe_fixture_verdict(
+		    probe_fixture_server(result, result->hosts[i], "192.0.2.1"),
+		    PROBE_PROVED, EVIDENCE_MX, RESULT_NONE, 0, "",
+		    "proved by mx: \"CN=Lab CA\"");
+	mx->hosts[0].ipv6.status = DNS_FAILED;
+	strlcpy(mx->hosts[0].ipv6.why, "SERVFAIL", DNS_WHY_MAX);
+	return result;
+}
+
+static struct probe_result *
+unfinished(void)
+{
+	struct probe_result *result = partial();
+
+	probe_fixture_verdict(&result->servers[1], PROBE_UNFINISHED,
+	    EVIDENCE_NONE, RESULT_NONE, 0, "",
+	    "not done within the 120 s for all of it (see --limit)");
+	result->facts->mx.more = result->hosts_left_out = 1;
+	result->facts->mx.hosts[1].ipv4.more = 1;
+	result->left_out = 1;
+	return result;
+}
+
+static struct probe_result *
+partly_refused(void)
+{
+	struct probe_result *result = unfinished();
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		probe_fixture_verdict(&result->servers[i], PROBE_NO_SERVER,
+		    EVIDENCE_NONE, RESULT_NONE, 421, "4.4.1", "no connection");
+	result->hosts_left_out = 2;
+	return result;
+}
+
+static struct probe_result *
+unknown(void)
+{
+	struct probe_result *result = partial();
+
+	result->server_count = 0;
+	return result;
+}
+
+static void
+test_partial(void **state)
+{
+	(void)state;
+	expect(partial(),
+	    "example.org: 2 MX hosts, signed (DNSSEC)\n"
+	    "  MTA-STS: none\n"
+	    "  10 mx1.example.org\n"
+	    "     IPv6 addresses: cannot be looked up: SERVFAIL\n"
+	    "     TLSA: none\n"
+	    "     192.0.2.1 (signed)\n"
+	    "       proved by mx: \"CN=Lab CA\"\n"
+	    "  20 mx2.example.org\n"
+	    "     IPv6 addresses: none, signed\n"
+	    "     TLSA: none\n"
+	    "     192.0.2.1 (signed)\n"
+	    "       proved by mx: \"CN=Lab CA\"\n"
+	    "example.org: 1 of 2 hosts proved; the rest is not known\n");
+	expect(unfinished(),
+	    "example.org: 3 MX hosts, signed (DNSSEC)\n"
+	    "  MTA-STS: none\n"
+	    "  10 mx1.example.org\n"
+	    "     IPv6 addresses: cannot be looked up: SERVFAIL\n"
+	    "     TLSA: none\n"
+	    "     192.0.2.1 (signed)\n"
+	    "       proved by mx: \"CN=Lab CA\"\n"
+	    "  20 mx2.example.org\n"
+	    "     IPv6 addresses: none, signed\n"
+	    "     TLSA: none\n"
+	    "     192.0.2.1 (signed)\n"
+	    "       NOT PROVED: not done within the 120 s for all of it (see "
+	    "--limit)\n"
+	    "1 more MX host was not looked at\n"
+	    "1 more address was not tried\n"
+	    "example.org: 0 of 3 hosts proved; the rest is not known\n");
+	expect(partly_refused(),
+	    "example.org: 3 MX hosts, signed (DNSSEC)\n"
+	    "  MTA-STS: none\n"
+	    "  10 mx1.example.org\n"
+	    "     IPv6 addresses: cannot be looked up: SERVFAIL\n"
+	    "     TLSA: none\n"
+	    "     192.0.2.1 (signed)\n"
+	    "       NOT PROVED: no connection\n"
+	    "       so the sender gets 421 4.4.1\n"
+	    "  20 mx2.example.org\n"
+	    "     IPv6 addresses: none, signed\n"
+	    "     TLSA: none\n"
+	    "     192.0.2.1 (signed)\n"
+	    "       NOT PROVED: no connection\n"
+	    "       so the sender gets 421 4.4.1\n"
+	    "2 more MX hosts were not looked at\n"
+	    "1 more address was not tried\n"
+	    "example.org: 0 of 4 hosts proved; mail may be refused\n");
+	expect(unknown(),
+	    "example.org: 2 MX hosts, signed (DNSSEC)\n"
+	    "  MTA-STS: none\n"
+	    "  10 mx1.example.org\n"
+	    "     IPv6 addresses: cannot be looked up: SERVFAIL\n"
+	    "     TLSA: none\n"
+	    "  20 mx2.example.org\n"
+	    "     IPv6 addresses: none, signed\n"
+	    "     TLSA: none\n"
+	    "example.org: 0 of 2 hosts proved; mail is deferred\n");
+}
+
 static struct probe_result *
 without_hosts(enum dns_status status, bool is_null)
 {
@@ -375,6 +494,7 @@ main(void)
 	    cmocka_unit_test(test_mixed),
 	    cmocka_unit_test(test_faulty),
 	    cmocka_unit_test(test_lax),
+	    cmocka_unit_test(test_partial),
 	    cmocka_unit_test(test_no_hosts),
 	    cmocka_unit_test(test_stranger),
 	    cmocka_unit_test(test_paragraph),
