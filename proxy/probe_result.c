@@ -33,20 +33,22 @@ probe_wants_family(const struct probe_request *request, sa_family_t family)
 	return wanted == AF_UNSPEC || wanted == family;
 }
 
+/* Not asked for, or told by the DNS. */
+static bool
+family_is_known(const struct probe_request *request, sa_family_t family,
+    const struct mx_addresses *addresses)
+{
+	return !probe_wants_family(request, family) ||
+	       (addresses->status != DNS_BOGUS &&
+		   addresses->status != DNS_FAILED);
+}
+
 bool
 probe_host_is_known(
     const struct probe_result *result, const struct mx_host *host)
 {
-	const struct mx_addresses *families[] = {&host->ipv4, &host->ipv6};
-	size_t i;
-
-	for (i = 0; i < 2; i++)
-		if (probe_wants_family(
-			result->request, i == 0 ? AF_INET : AF_INET6) &&
-		    (families[i]->status == DNS_BOGUS ||
-			families[i]->status == DNS_FAILED))
-			return false;
-	return true;
+	return family_is_known(result->request, AF_INET, &host->ipv4) &&
+	       family_is_known(result->request, AF_INET6, &host->ipv6);
 }
 
 /* How many addresses of a host have to be proved. */

@@ -420,9 +420,9 @@ probe_dial_unfinished(
 void
 probe_dial_stop_all(struct probe_context *context)
 {
-	struct probe_dial *dial;
+	struct probe_dial *dial, *next;
 
-	while ((dial = LIST_FIRST(&context->dials)) != NULL) {
+	LIST_FOREACH_SAFE (dial, &context->dials, entry, next) {
 		if (dial->question != NULL)
 			policy_cancel(context->policy, dial->question);
 		if (dial->leg != NULL)
