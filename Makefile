@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 # postern's build.  An archive a row of the design; a row may use the rows
-# above it only, and `make arrows` proves that by linking each row on its own.
+# above it only, and `make arrows` proves that by the symbols that each leaves
+# open.
 
 B	?= build
 CC	?= cc
@@ -52,7 +53,7 @@ ROW1	= $(wildcard proxy/base/*.c proxy/smtp/*.c netfilter/origin.c \
 	  proxy/policy/tlsa.c proxy/policy/redis_url.c)
 ROW2	= $(wildcard proxy/tls/*.c) $(wildcard proxy/policy/dns*.c) \
 	  proxy/policy/sts_policy.c \
-	  $(filter-out %_process.c,$(wildcard certs/*.c))
+	  $(wildcard certs/*.c)
 ROW3	= $(wildcard proxy/config*.c \
 	  proxy/policy/blocks.c proxy/policy/decide.c proxy/policy/decide_mx.c \
 	  proxy/policy/decision.c proxy/policy/decision_make.c \
@@ -61,8 +62,8 @@ ROW3	= $(wildcard proxy/config*.c \
 	  proxy/session/verdict_cache.c proxy/policy/state*.c)
 ROW4	= $(patsubst %,proxy/session/%.c,answers endpoints reap server_leg \
 	  server_queue server_start stream)
-ROW6	= $(wildcard proxy/*/*_process.c netfilter/*_process.c \
-	  certs/*_process.c proxy/policy/asker.c proxy/policy/facts_ask.c \
+ROW6	= $(wildcard proxy/*/*_process.c \
+	  proxy/policy/asker.c proxy/policy/facts_ask.c \
 	  proxy/policy/mx_lookup.c proxy/policy/server_names.c \
 	  proxy/policy/tlsa_lookup.c proxy/policy/host_lookup.c \
 	  proxy/policy/mta_sts.c proxy/policy/curl_loop.c \
@@ -78,6 +79,9 @@ LIB_ROW2 = $(BSSL_LIB) -lunbound
 LIB_ROW3 = -lsqlite3
 LIB_ROW6 = -lcurl-gnutls -lgnutls -lhiredis
 LIB_ROW7 = -lnftables -lmnl -ljansson
+# libunbound brings the whole of libevent: one copy of it, not two.  libcurl
+# brings OpenSSL's libcrypto, which must never meet BoringSSL's.
+LIB_POLICY = -lunbound $(LIB_ROW6) -levent -lbsd -lseccomp
 
 obj	= $(patsubst %.c,$(B)/%.o,$(1))
 row	= $(B)/row$(1).a
@@ -95,14 +99,18 @@ $(B)/postern: $(B)/proxy/main.o $(foreach r,7 5 4 3 2 1,$(call row,$(r)))
 $(B)/postern-relay: $(B)/proxy/session/relay_process.o \
     $(foreach r,5 4 3 2 1,$(call row,$(r)))
 	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(BSSL_LIB) $(LIB_ROW1)
-# libunbound brings the whole of libevent: one copy of it, not two.  libcurl
-# brings OpenSSL's libcrypto, which must never meet BoringSSL's.
 $(B)/postern-policy: $(B)/proxy/policy/policy_process.o \
     $(foreach r,6 3 2 1,$(call row,$(r)))
-	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ -lunbound $(LIB_ROW6) $(LIB_ROW3) \
-	    $(LIB_ROW1:-levent_core=-levent)
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIB_POLICY) $(LIB_ROW3)
 
-$(B)/%.o: %.c
+# These two are compiled in: others need other objects.
+$(B)/compiled-in: FORCE
+	+@mkdir -p $(@D)
+	+@echo '$(VERSION) $(LIBEXECDIR)' | cmp -s - $@ || \
+	    echo '$(VERSION) $(LIBEXECDIR)' >$@
+FORCE:
+
+$(B)/%.o: %.c $(B)/compiled-in
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	$(Q)$(CC) -std=gnu17 $(CPP_OWN) $(BSSL_CPP) $(WARN) $(HARDEN) $(CFLAGS) \
@@ -161,13 +169,13 @@ install: all
 	    >$(DESTDIR)$(UNITDIR)/postern.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/postern.service
 
+# The lab's Debian systems go as well; scripts/deps brings them back.
 clean:
 	rm -rf build build-*
 
-# build/lab holds whole Debian systems.
 -include $(shell find $(B) -path '*/lab' -prune -o -name '*.d' -print 2>/dev/null)
 
-.PHONY: all unit install clean
+.PHONY: all unit install clean FORCE
 .DELETE_ON_ERROR:
 
 # Fuzzers: one program a parser, clang's libFuzzer over a sanitized build of
@@ -190,6 +198,7 @@ run-fuzzers: $(FUZZERS) | $(B)/tests/fuzz/fuzz_chain.corpus \
 	done
 
 fuzz:
+	scripts/deps build test lint
 	$(MAKE) B=$(B)-fuzz CC=clang SANITIZE=1 \
 	    CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' run-fuzzers
 
@@ -201,8 +210,7 @@ E2E	= $(patsubst %.c,$(B)/%,$(wildcard tests/e2e/*.c))
 # In a jail like postern-policy's, and with no other libraries.
 $(B)/tests/e2e/sts_fetch: $(B)/tests/e2e/sts_fetch.o \
     $(foreach r,6 3 2 1,$(call row,$(r)))
-	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ -lunbound $(LIB_ROW6) \
-	    $(LIB_ROW1:-levent_core=-levent)
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIB_POLICY)
 $(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(foreach r,$(ROWS),$(call row,$(r)))
 	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $< \
 	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(ALL_LIBS)
@@ -233,6 +241,7 @@ lint:
 	clang-format --dry-run -Werror $(LINT) \
 	    $(wildcard proxy/*.h proxy/*/*.h netfilter/*.h certs/*.h \
 	    tests/*/*.h)
+	mandoc -Tlint -Wwarning proxy/postern.8 proxy/postern.conf.5
 	shellcheck scripts/deps scripts/demo scripts/lab .ci/run \
 	    tests/lab/jail.sh
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -j2 \
@@ -253,7 +262,9 @@ $(B)/tests/bench/verdicts: $(B)/tests/bench/verdicts.o \
     $(foreach r,3 2 1,$(call row,$(r)))
 	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(BSSL_LIB) $(LIB_ROW1)
 
-bench: all $(B)/tests/bench/sink $(B)/tests/bench/verdicts
+bench:
+	scripts/deps
+	$(MAKE) all $(B)/tests/bench/sink $(B)/tests/bench/verdicts
 	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B tests/bench/bench.py $(BENCH)
 	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B tests/bench/contact.py
 
