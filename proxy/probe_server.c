@@ -422,7 +422,8 @@ probe_dial_stop_all(struct probe_context *context)
 {
 	struct probe_dial *dial, *next;
 
-	LIST_FOREACH_SAFE (dial, &context->dials, entry, next) {
+	for (dial = LIST_FIRST(&context->dials); dial != NULL; dial = next) {
+		next = LIST_NEXT(dial, entry);
 		if (dial->question != NULL)
 			policy_cancel(context->policy, dial->question);
 		if (dial->leg != NULL)
