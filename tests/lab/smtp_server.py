@@ -143,6 +143,7 @@ class Session:
         self.lines = []
         self.helo = ""
         self.is_tls = False
+        self.resumed = False
         self.tls = self.cipher = self.sni = ""
         self.error = ""  # why it ended, where not by QUIT
         self.ended = threading.Event()
@@ -226,6 +227,7 @@ class Session:
         self.is_tls = True
         self.tls = self.stream.version()
         self.cipher = self.stream.cipher()[0]
+        self.resumed = self.stream.session_reused
 
     def stop_tls(self):
         """Sends close_notify and goes on in clear."""
