@@ -42,7 +42,8 @@ What a server does and records: smtp_server.  Certificates of every badness:
 pki, with lab.issuing_ca (below lab.ca, which lab.trust holds) and
 lab.unknown_ca.  Names, and name servers that misbehave: nameservers, as
 lab.dns; those that forge or wear out: hostile_dns.  MTA-STS policies on a
-stock nginx, and Redis (lab.redis()): web.  The stock MTAs: mta.  A client that shows every byte: smtp_client.
+stock nginx, and Redis (lab.redis()): web.  The stock MTAs: mta.  A client
+that shows every byte: smtp_client.
 The judge: tap, as lab.tap.  postern itself: gateway.  The standard world of
 good and bad domains, with what is expected of each: world.
 """
