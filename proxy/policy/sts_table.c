@@ -130,10 +130,10 @@ sts_table_get(struct sts_table *table, const char *domain)
 	} else if (entry->is_held) {
 		return entry;
 	}
-	/* At the head, so that it is not what goes. */
+	/* On no list while room is made, so that it is not what goes. */
 	unlist(table, entry);
-	list(table, entry);
 	trim(table);
+	list(table, entry);
 	return entry;
 }
 

@@ -137,6 +137,23 @@ test_held(void **state)
 	assert_int_equal(get(0)->checked, 0);
 }
 
+/* What is held takes all the room: what is asked for is still there. */
+static void
+test_held_fill_it(void **state)
+{
+	const size_t most = STS_TABLE_BYTES_MAX / STS_BYTES_MAX;
+	size_t i;
+
+	(void)state;
+	for (i = 1; i <= most; i++) {
+		sts_table_hold(table, get(i));
+		put(get(i), STS_BYTES_MAX, WALL, WALL + AGE);
+	}
+	put(get(0), STS_BYTES_MAX, WALL, WALL + AGE);
+	assert_true(has_policy(0));
+	assert_true(has_policy(0));
+}
+
 /* Replaced and dropped, it counts no more. */
 static void
 test_replaced(void **state)
@@ -218,6 +235,7 @@ main(void)
 	    TEST(test_bytes),
 	    TEST(test_count),
 	    TEST(test_held),
+	    TEST(test_held_fill_it),
 	    TEST(test_replaced),
 	    TEST(test_lives),
 	    TEST(test_life),
