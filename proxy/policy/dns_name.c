@@ -39,3 +39,42 @@ dns_name_is_host(const char *name)
 		label += len + 1;
 	}
 }
+
+/* Is the label there, which is followed by one of two letters, a registry's? */
+static bool
+label_is_registry(const char *label, size_t len)
+{
+	static const char *const words[] = {
+	    "ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org"};
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strlen(words[i]) == len &&
+		    memcmp(words[i], label, len) == 0)
+			return true;
+	return false;
+}
+
+/* The beginning of the label that ends there. */
+static const char *
+label_before(const char *name, const char *end)
+{
+	while (end > name && end[-1] != '.')
+		end--;
+	return end;
+}
+
+const char *
+dns_name_party(const char *name)
+{
+	const char *last, *second;
+
+	last = label_before(name, name + strlen(name));
+	if (last == name)
+		return name;
+	second = label_before(name, last - 1);
+	if (second == name || strlen(last) != 2 ||
+	    !label_is_registry(second, (size_t)(last - 1 - second)))
+		return second;
+	return label_before(name, second - 1);
+}

@@ -21,4 +21,12 @@
  */
 bool dns_name_is_host(const char *name);
 
+/*
+ * dns_name_party returns the end of a name that one party has most likely
+ * registered: its last two labels, or three below what looks like a country's
+ * registry (co.uk).  It is a guess, to have bounds hit who fills them; nothing
+ * is decided by it.
+ */
+const char *dns_name_party(const char *name);
+
 #endif

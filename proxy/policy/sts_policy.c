@@ -9,6 +9,8 @@
 #include "proxy/policy/sts_policy.h"
 
 #include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proxy/policy/dns_name.h"
@@ -368,6 +370,20 @@ sts_policy_parse(
 	if (*why == NULL)
 		*why = missing(&reading);
 	return *why == NULL ? 0 : -1;
+}
+
+size_t
+sts_policy_write(const struct sts_policy *policy, char out[STS_TEXT_MAX])
+{
+	size_t i, len;
+
+	len = (size_t)snprintf(out, STS_TEXT_MAX,
+	    "version: " VERSION "\nmode: %s\nmax_age: %" PRIu32 "\n",
+	    sts_mode_text(policy->mode), policy->max_age);
+	for (i = 0; i < policy->mx_count; i++)
+		len += (size_t)snprintf(out + len, STS_TEXT_MAX - len,
+		    "mx: %.*s\n", STS_PATTERN_MAX - 1, policy->mx[i]);
+	return len;
 }
 
 static bool

@@ -16,6 +16,8 @@
 #define STS_MX_MAX      64 /* mx lines of one policy */
 #define STS_PATTERN_MAX 256 /* NUL included */
 #define STS_AGE_MAX     31557600 /* seconds: RFC 8461 3.2 */
+/* Of a policy as postern writes it, about 17 KB: a line an mx, and the rest. */
+#define STS_TEXT_MAX (STS_MX_MAX * (STS_PATTERN_MAX + 4) + 64)
 
 enum sts_mode {
 	STS_NONE,
@@ -46,6 +48,14 @@ int sts_id_from_txt(const uint8_t *text, size_t len, char id[STS_ID_MAX + 1]);
  */
 int sts_policy_parse(
     struct sts_policy *, const char *text, size_t len, const char **why);
+
+/*
+ * sts_policy_write writes a policy file that says what was understood of
+ * another, and no more: sts_policy_parse makes the same policy of it.  So what
+ * a stranger put into theirs besides is not kept.  Returns its length; it ends
+ * with a NUL, too, and always fits.
+ */
+size_t sts_policy_write(const struct sts_policy *, char out[STS_TEXT_MAX]);
 
 /*
  * sts_policy_has: does a pattern of the policy match this MX host (RFC 8461

@@ -13,8 +13,6 @@
 #include "proxy/policy/dns_name.h"
 #include "proxy/policy/sts_policy.h"
 
-#define TEXT_MAX (64 + STS_MX_MAX * (STS_PATTERN_MAX + 8))
-
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static void
@@ -37,14 +35,11 @@ static void
 check_again(const struct sts_policy *policy)
 {
 	static struct sts_policy again;
-	static char text[TEXT_MAX];
+	static char text[STS_TEXT_MAX];
 	const char *why;
 	size_t i, len;
 
-	len = (size_t)sprintf(text, "version: STSv1\nmode: %s\nmax_age: %u\n",
-	    sts_mode_text(policy->mode), policy->max_age);
-	for (i = 0; i < policy->mx_count; i++)
-		len += (size_t)sprintf(text + len, "mx: %s\n", policy->mx[i]);
+	len = sts_policy_write(policy, text);
 	if (sts_policy_parse(&again, text, len, &why) == -1 ||
 	    again.mode != policy->mode || again.max_age != policy->max_age ||
 	    again.mx_count != policy->mx_count)

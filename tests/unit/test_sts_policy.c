@@ -339,6 +339,61 @@ test_bounds(void **state)
 	free(text);
 }
 
+/* What is written is what was understood. */
+static void
+assert_written(void)
+{
+	static struct sts_policy again;
+	char text[STS_TEXT_MAX];
+	size_t len = sts_policy_write(&policy, text), i;
+	const char *why;
+
+	assert_int_equal(strlen(text), len);
+	assert_int_equal(sts_policy_parse(&again, text, len, &why), 0);
+	assert_int_equal(again.mode, policy.mode);
+	assert_int_equal(again.max_age, policy.max_age);
+	assert_int_equal(again.mx_count, policy.mx_count);
+	for (i = 0; i < policy.mx_count; i++)
+		assert_string_equal(again.mx[i], policy.mx[i]);
+}
+
+static void
+test_written(void **state)
+{
+	static const char told[] =
+	    "version: STSv1\r\nx-note: much\r\nmode: testing\r\n\r\n"
+	    "mx: *.B.example\r\nmx: a.example  \r\nmax_age: 0604800";
+	char text[STS_TEXT_MAX];
+	size_t i, len;
+
+	(void)state;
+	assert_null(parse(told, sizeof(told) - 1));
+	sts_policy_write(&policy, text);
+	assert_string_equal(text,
+	    "version: STSv1\nmode: testing\nmax_age: 604800\n"
+	    "mx: *.b.example\nmx: a.example\n");
+	assert_written();
+	/* The longest there can be. */
+	policy.mx_count = STS_MX_MAX;
+	policy.max_age = STS_AGE_MAX;
+	for (i = 0; i < STS_MX_MAX; i++) {
+		memset(policy.mx[i], 'a', STS_PATTERN_MAX - 1);
+		policy.mx[i][STS_PATTERN_MAX - 1] = '\0';
+	}
+	len = sts_policy_write(&policy, text);
+	assert_int_equal(len, strlen(text));
+	assert_int_equal(text[strlen(text) - 1], '\n');
+	for (i = 0; i < STS_MX_MAX; i++) {
+		memset(policy.mx[i], '.', STS_PATTERN_MAX - 3);
+		for (size_t at = 0; at < STS_PATTERN_MAX - 3; at++)
+			if (at % 64 != 63)
+				policy.mx[i][at] = 'b';
+		memcpy(policy.mx[i], "*.", 2);
+		policy.mx[i][STS_PATTERN_MAX - 3] = '\0';
+	}
+	assert_written();
+}
+
 static void
 try_policy(const uint8_t *text, size_t len)
 {
@@ -346,6 +401,7 @@ try_policy(const uint8_t *text, size_t len)
 
 	if (parse((const char *)text, len) != NULL)
 		return;
+	assert_written();
 	assert_true(policy.max_age <= STS_AGE_MAX);
 	assert_true(policy.mode == STS_NONE || policy.mx_count > 0);
 	for (i = 0; i < policy.mx_count; i++)
@@ -407,6 +463,7 @@ main(void)
 	    cmocka_unit_test(test_mode_none),
 	    cmocka_unit_test(test_max_age),
 	    cmocka_unit_test(test_bounds),
+	    cmocka_unit_test(test_written),
 	    cmocka_unit_test(test_spoilt),
 	    cmocka_unit_test(test_cut),
 	    cmocka_unit_test(test_matches),
