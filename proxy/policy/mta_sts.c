@@ -139,12 +139,15 @@ take_fetched(struct mta_sts *sts, struct sts_entry *entry,
 	strlcpy(row.domain, entry->domain, sizeof(row.domain));
 	strlcpy(row.id, sts_entry_wanted_id(entry), sizeof(row.id));
 	row.expires = row.fetched + sts_table_life(policy.max_age);
-	if (sts_table_put(sts->table, entry, &row, policy.max_age) == -1) {
+	if (sts_table_put(sts->table, entry, &row, &policy) == -1) {
 		sts_entry_blame(
 		    entry, RESULT_STS_POLICY_FETCH_ERROR, "out of memory");
 		entry->is_local = true;
 		return -1;
 	}
+	/* What was understood is what others get to see. */
+	row.text = entry->text;
+	row.len = entry->len;
 	if (sts->state != NULL)
 		state_put_policy(sts->state, &row);
 	if (sts->shared != NULL)
@@ -240,7 +243,7 @@ take_kept(struct mta_sts *sts, struct sts_entry *entry,
 		return false;
 	if (entry->text != NULL && entry->fetched >= row->fetched)
 		return false;
-	return sts_table_put(sts->table, entry, row, policy.max_age) == 0;
+	return sts_table_put(sts->table, entry, row, &policy) == 0;
 }
 
 static void
@@ -251,8 +254,13 @@ on_shared(void *arg, const struct state_policy *row)
 
 	sts_table_check(sts->table, entry);
 	if (row != NULL && row->fetched <= clock_wall() + MTA_STS_SKEW &&
-	    take_kept(sts, entry, row) && sts->state != NULL)
-		state_put_policy(sts->state, row);
+	    take_kept(sts, entry, row) && sts->state != NULL) {
+		struct state_policy own = *row;
+
+		own.text = entry->text;
+		own.len = entry->len;
+		state_put_policy(sts->state, &own);
+	}
 	fetch_if_wanted(sts, entry);
 }
 

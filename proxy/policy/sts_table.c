@@ -3,6 +3,9 @@
  * A tree by domain, and two lists by use: of domains with a policy, and of
  * those without.  What is held is on neither.
  *
+ * Domains are compared from the end, label by label, so that what one party
+ * has stands together.
+ *
  * A policy's end is kept by both clocks.  Its expiry outlives the process and
  * so is wall time; but should the system time go back, the policy must not
  * live longer for it.
@@ -23,15 +26,26 @@ struct sts_table {
 	struct sts_tree domains;
 	struct use_list policies; /* the last used first, as in the next */
 	struct use_list others;
-	size_t policy_count; /* on the list, as the next */
-	size_t other_count;
-	size_t bytes; /* of all policies, held ones too */
+	size_t other_count; /* on the list */
+	size_t bytes; /* of all that have a policy, held ones too */
 };
+
+/* The dot comes before all else that a name can have. */
+static int
+rank(char c)
+{
+	return c == '.' ? 0 : (unsigned char)c;
+}
 
 static int
 entry_compare(const struct sts_entry *a, const struct sts_entry *b)
 {
-	return strcmp(a->domain, b->domain);
+	size_t i = strlen(a->domain), j = strlen(b->domain);
+
+	while (i > 0 && j > 0)
+		if (a->domain[--i] != b->domain[--j])
+			return rank(a->domain[i]) - rank(b->domain[j]);
+	return (i > 0) - (j > 0);
 }
 
 RB_PROTOTYPE(sts_tree, sts_entry, by_domain, entry_compare)
@@ -56,7 +70,6 @@ list(struct sts_table *table, struct sts_entry *entry)
 	entry->is_held = false;
 	if (entry->text != NULL) {
 		TAILQ_INSERT_HEAD(&table->policies, entry, by_use);
-		table->policy_count++;
 	} else {
 		TAILQ_INSERT_HEAD(&table->others, entry, by_use);
 		table->other_count++;
@@ -71,11 +84,17 @@ unlist(struct sts_table *table, struct sts_entry *entry)
 	entry->is_held = true;
 	if (entry->text != NULL) {
 		TAILQ_REMOVE(&table->policies, entry, by_use);
-		table->policy_count--;
 	} else {
 		TAILQ_REMOVE(&table->others, entry, by_use);
 		table->other_count--;
 	}
+}
+
+/* What it counts for its policy. */
+static size_t
+size_of(const struct sts_entry *entry)
+{
+	return entry->text == NULL ? 0 : sizeof(*entry) + entry->len + 1;
 }
 
 static void
@@ -83,7 +102,7 @@ entry_free(struct sts_table *table, struct sts_entry *entry)
 {
 	unlist(table, entry);
 	RB_REMOVE(sts_tree, &table->domains, entry);
-	table->bytes -= entry->len;
+	table->bytes -= size_of(entry);
 	free(entry->text);
 	free(entry);
 }
@@ -100,6 +119,54 @@ sts_table_free(struct sts_table *table)
 	free(table);
 }
 
+/* The party with most in the policies that can go, and how much that is. */
+static size_t
+find_largest(struct sts_table *table, char largest[DNS_NAME_MAX])
+{
+	const char *party = "", *found = "", *of_entry;
+	struct sts_entry *entry;
+	size_t size = 0, most = 0;
+
+	RB_FOREACH (entry, sts_tree, &table->domains) {
+		if (entry->is_held || entry->text == NULL)
+			continue;
+		of_entry = dns_name_party(entry->domain);
+		if (strcmp(of_entry, party) != 0)
+			size = 0;
+		party = of_entry;
+		size += size_of(entry);
+		if (size > most) {
+			most = size;
+			found = party;
+		}
+	}
+	strlcpy(largest, found, DNS_NAME_MAX);
+	return most;
+}
+
+/* Of the largest party, or of all, what was used least recently goes. */
+static void
+make_room(struct sts_table *table)
+{
+	struct sts_entry *entry, *before;
+	char party[DNS_NAME_MAX];
+	size_t most, goal, taken = 0;
+	bool is_large;
+
+	most = find_largest(table, party);
+	is_large = most >= STS_TABLE_PARTY_MIN;
+	goal = is_large ? most / STS_TABLE_PART : 1;
+	entry = TAILQ_LAST(&table->policies, use_list);
+	for (; entry != NULL && taken < goal; entry = before) {
+		before = TAILQ_PREV(entry, use_list, by_use);
+		if (is_large &&
+		    strcmp(dns_name_party(entry->domain), party) != 0)
+			continue;
+		taken += size_of(entry);
+		entry_free(table, entry);
+	}
+}
+
 static void
 trim(struct sts_table *table)
 {
@@ -107,10 +174,10 @@ trim(struct sts_table *table)
 	while (table->other_count > STS_TABLE_OTHERS_MAX)
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		entry_free(table, TAILQ_LAST(&table->others, use_list));
-	while (table->policy_count > STS_TABLE_POLICIES_MAX ||
-	       (table->bytes > STS_TABLE_BYTES_MAX && table->policy_count > 0))
+	while (table->bytes > STS_TABLE_BYTES_MAX &&
+	       !TAILQ_EMPTY(&table->policies))
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
-		entry_free(table, TAILQ_LAST(&table->policies, use_list));
+		make_room(table);
 }
 
 struct sts_entry *
@@ -155,8 +222,8 @@ sts_table_release(struct sts_table *table, struct sts_entry *entry)
 bool
 sts_table_is_full(const struct sts_table *table)
 {
-	return table->policy_count >= STS_TABLE_POLICIES_MAX ||
-	       table->bytes + STS_BYTES_MAX > STS_TABLE_BYTES_MAX;
+	return table->bytes + sizeof(struct sts_entry) + STS_TEXT_MAX >
+	       STS_TABLE_BYTES_MAX;
 }
 
 int64_t
@@ -173,37 +240,38 @@ set_text(
 	bool is_listed = !entry->is_held;
 
 	unlist(table, entry);
-	table->bytes -= entry->len;
+	table->bytes -= size_of(entry);
 	free(entry->text);
 	entry->text = text;
 	entry->len = len;
-	table->bytes += len;
+	table->bytes += size_of(entry);
 	if (is_listed)
 		list(table, entry);
 }
 
 int
 sts_table_put(struct sts_table *table, struct sts_entry *entry,
-    const struct state_policy *policy, uint32_t max_age)
+    const struct state_policy *row, const struct sts_policy *policy)
 {
 	int64_t now = clock_monotonic_ms(), wall = clock_wall();
-	int64_t life = sts_table_life(max_age), left, refresh;
-	char *text;
+	int64_t life = sts_table_life(policy->max_age), left, refresh;
+	char written[STS_TEXT_MAX], *text;
+	size_t len = sts_policy_write(policy, written);
 
-	if ((text = malloc(policy->len + 1)) == NULL)
+	if ((text = malloc(len + 1)) == NULL)
 		return -1;
-	memcpy(text, policy->text, policy->len);
-	text[policy->len] = '\0';
-	set_text(table, entry, text, policy->len);
-	strlcpy(entry->id, policy->id, sizeof(entry->id));
-	entry->fetched = policy->fetched;
-	entry->expires = policy->expires;
-	left = policy->expires - wall;
+	memcpy(text, written, len + 1);
+	set_text(table, entry, text, len);
+	entry->mode = policy->mode;
+	strlcpy(entry->id, row->id, sizeof(entry->id));
+	entry->fetched = row->fetched;
+	entry->expires = row->expires;
+	left = row->expires - wall;
 	entry->ends = now + (left < life ? left : life) * 1000;
 	refresh = life / 2 < STS_TABLE_REFRESH_MAX ? life / 2
 	                                           : STS_TABLE_REFRESH_MAX;
-	if (wall > policy->fetched)
-		refresh -= wall - policy->fetched;
+	if (wall > row->fetched)
+		refresh -= wall - row->fetched;
 	entry->refresh = now + refresh * 1000;
 	return 0;
 }

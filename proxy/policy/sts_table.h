@@ -5,7 +5,10 @@
 /*
  * What is known of each domain's MTA-STS: its policy, and what came of asking
  * for it.  Bounded: the domains asked for least recently are forgotten, and
- * those without a policy never push out one that has.
+ * those without a policy never push out one that has.  Of policies it is the
+ * party with most of them that loses some (dns_name_party), so that one who
+ * has mail sent to very many domains of his own only pushes out his own: a
+ * policy that is forgotten before its time is a downgrade.
  */
 
 #include <stdbool.h>
@@ -18,10 +21,17 @@
 #include "proxy/policy/dns_name.h"
 #include "proxy/policy/sts_policy.h"
 
-#define STS_TABLE_POLICIES_MAX 65536
-#define STS_TABLE_BYTES_MAX    (64U << 20) /* of all policies' texts */
-#define STS_TABLE_OTHERS_MAX   16384 /* domains without a policy */
-#define STS_TABLE_WHY_MAX      256
+/*
+ * An entry takes about 1 KB, and up to 17 more with the largest policy: these
+ * two make 80 MB together at the very most, and what is held comes on top.
+ */
+#define STS_TABLE_BYTES_MAX  (64U << 20) /* of the entries with a policy */
+#define STS_TABLE_OTHERS_MAX 16384 /* domains without a policy */
+/* With less than this no party is large, and who was used last counts. */
+#define STS_TABLE_PARTY_MIN (STS_TABLE_BYTES_MAX / 1024)
+/* So much of what the largest party has goes at once: a search is long. */
+#define STS_TABLE_PART    8
+#define STS_TABLE_WHY_MAX 256
 /*
  * Seconds: who waits for a policy gets one, be its max_age 0; and after this,
  * or half of its life, a policy is to be fetched anew.
@@ -48,9 +58,13 @@ struct sts_entry {
 	TAILQ_ENTRY(sts_entry) by_use;
 	bool is_held;
 	char domain[DNS_NAME_MAX];
-	/* The policy, read only; text is NULL where there is none. */
+	/*
+	 * The policy, read only; text is NULL where there is none, else as
+	 * sts_policy_write has it.
+	 */
 	char *text; /* owned */
 	size_t len;
+	enum sts_mode mode;
 	char id[STS_ID_MAX + 1];
 	int64_t fetched; /* wall time, seconds */
 	int64_t expires; /* likewise */
@@ -90,13 +104,13 @@ void sts_table_hold(struct sts_table *, struct sts_entry *);
 void sts_table_release(struct sts_table *, struct sts_entry *);
 
 /*
- * sts_table_put gives an entry a policy, in place of another.  policy's text
- * must have been parsed; max_age is what it says.  It holds until expires by
- * the wall clock, and by the monotonic one no longer than max_age from now.
- * Returns 0 or -1 (ENOMEM), with the entry unchanged.
+ * sts_table_put gives an entry a policy, in place of another: what was parsed,
+ * with the id and the times of row, whose text is not looked at.  It holds
+ * until expires by the wall clock, and by the monotonic one no longer than
+ * max_age from now.  Returns 0 or -1 (ENOMEM), with the entry unchanged.
  */
 int sts_table_put(struct sts_table *, struct sts_entry *,
-    const struct state_policy *, uint32_t max_age);
+    const struct state_policy *row, const struct sts_policy *);
 
 /* Whether another policy may push one out. */
 bool sts_table_is_full(const struct sts_table *);

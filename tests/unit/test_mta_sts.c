@@ -26,7 +26,11 @@
 #define ENFORCE                                                                \
 	"version: STSv1\nmode: enforce\nmx: mx.a.example\nmax_age: 604800\n"
 #define OTHER                                                                  \
-	"version: STSv1\nmode: testing\nmx: mx2.a.example\nmax_age: 604800\n"
+	"version: STSv1\r\nmode: testing\r\nmx: mx2.a.example\r\n"             \
+	"x-junk: much\r\nmax_age: 604800\r\n"
+/* As it is kept. */
+#define OTHER_KEPT                                                             \
+	"version: STSv1\nmode: testing\nmax_age: 604800\nmx: mx2.a.example\n"
 
 static int64_t now; /* seconds since the test began */
 static int64_t wall_offset; /* how far the wall clock has jumped */
@@ -181,6 +185,9 @@ shared_put(struct shared *shared, const struct state_policy *row)
 	assert_ptr_equal(shared, SHARED);
 	peers.put++;
 	strlcpy(peers.id, row->id, sizeof(peers.id));
+	assert_true(row->len < sizeof(peers.text));
+	memcpy(peers.text, row->text, row->len);
+	peers.text[row->len] = '\0';
 }
 
 static void
@@ -823,7 +830,7 @@ test_state(void **state)
 	serve(OTHER);
 	assert_int_equal(disk.put, 1);
 	assert_string_equal(disk.id, "2");
-	assert_string_equal(disk.text, OTHER);
+	assert_string_equal(disk.text, OTHER_KEPT);
 	assert_int_equal(disk.fetched, WALL + 300);
 	assert_int_equal(disk.expires, WALL + 300 + 604800);
 }
@@ -876,6 +883,7 @@ test_shared(void **state)
 	assert_found("2", "mx2.a.example");
 	assert_int_equal(peers.put, 1);
 	assert_string_equal(peers.id, "2");
+	assert_string_equal(peers.text, OTHER_KEPT);
 	/* The one at hand: nobody is asked. */
 	pass(300);
 	assert_int_equal(ask("a.example"), 0);

@@ -18,7 +18,32 @@
 #define AGE  1000
 
 static struct sts_table *table;
-static char big[STS_BYTES_MAX];
+static struct sts_policy small, big;
+static size_t small_size, big_size; /* what an entry with it counts */
+
+static size_t
+size_with(const struct sts_policy *policy)
+{
+	char text[STS_TEXT_MAX];
+
+	return sizeof(struct sts_entry) + sts_policy_write(policy, text) + 1;
+}
+
+static void
+make_policies(void)
+{
+	small.mode = big.mode = STS_ENFORCE;
+	small.max_age = big.max_age = AGE;
+	small.mx_count = 1;
+	strlcpy(small.mx[0], "mx.example", sizeof(small.mx[0]));
+	big.mx_count = STS_MX_MAX;
+	for (size_t i = 0; i < STS_MX_MAX; i++) {
+		memset(big.mx[i], 'x', STS_PATTERN_MAX - 1);
+		big.mx[i][STS_PATTERN_MAX - 1] = '\0';
+	}
+	small_size = size_with(&small);
+	big_size = size_with(&big);
+}
 
 static int
 setup(void **state)
@@ -26,7 +51,7 @@ setup(void **state)
 	(void)state;
 	clock_fake(1000, WALL);
 	table = sts_table_new();
-	memset(big, 'x', sizeof(big));
+	make_policies();
 	return table != NULL ? 0 : -1;
 }
 
@@ -40,28 +65,44 @@ teardown(void **state)
 }
 
 static struct sts_entry *
-get(size_t number)
+get_name(const char *domain)
 {
-	struct sts_entry *entry;
-	char domain[32];
+	struct sts_entry *entry = sts_table_get(table, domain);
 
-	snprintf(domain, sizeof(domain), "d%zu.example", number);
-	entry = sts_table_get(table, domain);
 	assert_non_null(entry);
 	assert_string_equal(entry->domain, domain);
 	return entry;
 }
 
-static void
-put(struct sts_entry *entry, size_t len, int64_t fetched, int64_t expires)
+/* Each another party's. */
+static struct sts_entry *
+get(size_t number)
 {
-	struct state_policy row = {.id = "1", .text = big, .len = len};
+	char domain[32];
+
+	snprintf(domain, sizeof(domain), "d%zu.example", number);
+	return get_name(domain);
+}
+
+static void
+put_times(struct sts_entry *entry, const struct sts_policy *policy,
+    int64_t fetched, int64_t expires)
+{
+	struct state_policy row = {.id = "1", .text = "junk", .len = 4};
+	char text[STS_TEXT_MAX];
 
 	row.fetched = fetched;
 	row.expires = expires;
-	assert_int_equal(sts_table_put(table, entry, &row, AGE), 0);
-	assert_int_equal(entry->len, len);
-	assert_memory_equal(entry->text, big, len);
+	assert_int_equal(sts_table_put(table, entry, &row, policy), 0);
+	assert_int_equal(entry->len, sts_policy_write(policy, text));
+	assert_string_equal(entry->text, text);
+	assert_int_equal(entry->mode, policy->mode);
+}
+
+static void
+put(struct sts_entry *entry, const struct sts_policy *policy)
+{
+	put_times(entry, policy, WALL, WALL + AGE);
 }
 
 static bool
@@ -70,45 +111,85 @@ has_policy(size_t number)
 	return get(number)->text != NULL;
 }
 
-/* Of large policies as many as there is memory set aside for. */
+/* Of policies as many as there is memory set aside for. */
 static void
 test_bytes(void **state)
 {
-	const size_t most = STS_TABLE_BYTES_MAX / STS_BYTES_MAX;
+	const size_t most = STS_TABLE_BYTES_MAX / big_size;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < most; i++) {
 		assert_false(sts_table_is_full(table));
-		put(get(i), STS_BYTES_MAX, WALL, WALL + AGE);
+		put(get(i), &big);
 	}
 	assert_true(sts_table_is_full(table));
 	assert_true(has_policy(0)); /* used last now */
-	put(get(most), STS_BYTES_MAX, WALL, WALL + AGE);
+	put(get(most), &big);
 	assert_true(has_policy(0));
-	assert_true(has_policy(2));
 	assert_false(has_policy(1));
+	for (i = 2; i <= most; i++)
+		assert_true(has_policy(i));
 }
 
+/* An entry is memory, too. */
 static void
 test_count(void **state)
 {
+	const size_t most = STS_TABLE_BYTES_MAX / small_size;
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < STS_TABLE_POLICIES_MAX; i++)
-		put(get(i), 1, WALL, WALL + AGE);
+	for (i = 0; i < most; i++)
+		put(get(i), &small);
 	assert_true(sts_table_is_full(table));
-	put(get(i), 1, WALL, WALL + AGE);
-	get(i + 1);
+	put(get(i), &small);
 	assert_true(has_policy(i));
 	assert_false(has_policy(0));
+	assert_true(has_policy(1));
+}
+
+/* One party's policies, however many and large, push out its own. */
+static void
+test_party(void **state)
+{
+	static const char *const formats[] = {
+	    "n%zu.evil.test", "n%zu.deep.below.evil.test", "n%zu.evil.co.uk"};
+	const size_t many = 2 * STS_TABLE_BYTES_MAX / big_size;
+	char domain[64];
+	size_t f, i;
+
+	(void)state;
+	for (i = 0; i < 1000; i++) {
+		put(get(i), &small);
+		snprintf(domain, sizeof(domain), "d%zu.co.uk", i);
+		put(get_name(domain), &small);
+	}
+	put(get_name("evil.example"), &small);
+	put(get_name("notevil.test"), &big);
+	for (f = 0; f < 3; f++) {
+		for (i = 0; i < many; i++) {
+			snprintf(domain, sizeof(domain), formats[f], i);
+			put(get_name(domain), &big);
+		}
+		assert_non_null(get_name(domain)->text);
+		snprintf(domain, sizeof(domain), formats[f], (size_t)0);
+		assert_null(get_name(domain)->text);
+	}
+	for (i = 0; i < 1000; i++) {
+		assert_true(has_policy(i));
+		snprintf(domain, sizeof(domain), "d%zu.co.uk", i);
+		assert_non_null(get_name(domain)->text);
+	}
+	assert_non_null(get_name("evil.example")->text);
+	assert_non_null(get_name("notevil.test")->text);
 }
 
 /* One in use stays, however many come. */
 static void
 test_held(void **state)
 {
+	const size_t many = STS_TABLE_BYTES_MAX / big_size + 10;
 	struct sts_entry *held, *policy;
 	size_t i;
 
@@ -119,11 +200,11 @@ test_held(void **state)
 	sts_table_hold(table, held);
 	policy = get(1);
 	sts_table_hold(table, policy);
-	put(policy, STS_BYTES_MAX, WALL, WALL + AGE);
+	put(policy, &big);
 	for (i = 2; i < STS_TABLE_OTHERS_MAX + 10; i++)
 		get(i);
-	for (; i < STS_TABLE_OTHERS_MAX + 2000; i++)
-		put(get(i), STS_BYTES_MAX, WALL, WALL + AGE);
+	for (; i < STS_TABLE_OTHERS_MAX + many; i++)
+		put(get(i), &big);
 	assert_ptr_equal(get(0), held);
 	assert_int_equal(held->checked, 7);
 	assert_ptr_equal(get(1), policy);
@@ -141,15 +222,15 @@ test_held(void **state)
 static void
 test_held_fill_it(void **state)
 {
-	const size_t most = STS_TABLE_BYTES_MAX / STS_BYTES_MAX;
+	const size_t most = STS_TABLE_BYTES_MAX / big_size;
 	size_t i;
 
 	(void)state;
 	for (i = 1; i <= most; i++) {
 		sts_table_hold(table, get(i));
-		put(get(i), STS_BYTES_MAX, WALL, WALL + AGE);
+		put(get(i), &big);
 	}
-	put(get(0), STS_BYTES_MAX, WALL, WALL + AGE);
+	put(get(0), &big);
 	assert_true(has_policy(0));
 	assert_true(has_policy(0));
 }
@@ -162,10 +243,10 @@ test_replaced(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < 2 * STS_TABLE_BYTES_MAX / STS_BYTES_MAX; i++)
-		put(entry, STS_BYTES_MAX, WALL, WALL + AGE);
+	for (i = 0; i < 2 * STS_TABLE_BYTES_MAX / big_size; i++)
+		put(entry, &big);
 	assert_false(sts_table_is_full(table));
-	clock_fake(1000, WALL + AGE);
+	clock_fake(1000 + AGE * 1000, WALL + AGE);
 	sts_table_check(table, entry);
 	assert_null(entry->text);
 	assert_string_equal(entry->id, "");
@@ -207,7 +288,8 @@ test_lives(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(lives) / sizeof(lives[0]); i++) {
 		clock_fake(1000, WALL);
-		put(entry, 1, WALL + lives[i].fetched, WALL + lives[i].expires);
+		put_times(entry, &small, WALL + lives[i].fetched,
+		    WALL + lives[i].expires);
 		clock_fake(
 		    1000 + lives[i].monotonic * 1000, WALL + lives[i].wall);
 		if (sts_table_is_stale(entry) != lives[i].is_stale)
@@ -234,6 +316,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_bytes),
 	    TEST(test_count),
+	    TEST(test_party),
 	    TEST(test_held),
 	    TEST(test_held_fill_it),
 	    TEST(test_replaced),
