@@ -315,6 +315,27 @@ ask_txt(struct mta_sts *sts, struct sts_entry *entry)
 /* Questions. */
 
 static bool
+take_again(void *arg, const struct state_policy *row)
+{
+	struct sts_entry *entry = arg;
+
+	return take_kept(entry->sts, entry, row);
+}
+
+/*
+ * What memory had no room for may still be on the disk, or have come there
+ * from a process that a reload replaces: only then is there no policy.
+ */
+static void
+recall(struct mta_sts *sts, struct sts_entry *entry)
+{
+	entry->sts = sts;
+	if (entry->text == NULL && sts->state != NULL)
+		state_get_policy(
+		    sts->state, entry->domain, clock_wall(), take_again, entry);
+}
+
+static bool
 is_settled(const struct sts_entry *entry)
 {
 	return (entry->phase == STS_PHASE_IDLE ||
@@ -354,8 +375,10 @@ mta_sts_ask(struct mta_sts *sts, const char *domain,
 		return -1;
 	sts_table_check(sts->table, entry);
 	if (!is_settled(entry)) {
-		if (entry->phase == STS_PHASE_IDLE)
+		if (entry->phase == STS_PHASE_IDLE) {
+			recall(sts, entry);
 			asked = ask_txt(sts, entry);
+		}
 		if (entry->phase != STS_PHASE_IDLE)
 			return wait_for(sts, entry, done, arg);
 		/* The DNS is overrun: what is at hand holds. */

@@ -43,7 +43,7 @@ is_possible(const struct state_policy *policy, int64_t now)
 	return policy->fetched > 0 && policy->fetched <= now + SHARED_SKEW &&
 	       policy->expires > now &&
 	       policy->expires - policy->fetched <= STS_AGE_MAX &&
-	       policy->len > 0 && policy->len <= STS_BYTES_MAX &&
+	       policy->len > 0 && policy->len <= STS_TEXT_MAX &&
 	       is_id(policy->id);
 }
 

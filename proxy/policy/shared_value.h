@@ -21,7 +21,7 @@
 
 #define SHARED_KEY_MAX   (DECISION_NAME_MAX + 32)
 #define SHARED_HEAD_MAX  512
-#define SHARED_VALUE_MAX (SHARED_HEAD_MAX + STS_BYTES_MAX)
+#define SHARED_VALUE_MAX (SHARED_HEAD_MAX + STS_TEXT_MAX)
 #define SHARED_SKEW      300 /* seconds that other gateways' clocks may be off */
 
 /* Returns out. */

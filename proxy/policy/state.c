@@ -50,7 +50,7 @@ state_put_policy(struct state *state, const struct state_policy *policy)
 	    .value = policy,
 	};
 
-	if (policy->len > STS_BYTES_MAX)
+	if (policy->len > STS_TEXT_MAX)
 		return -1;
 	return state_apply(state, state_put_row, &row);
 }
@@ -96,7 +96,30 @@ get_policy(sqlite3_stmt *statement, struct state_policy *policy)
 	len = sqlite3_column_bytes(statement, 4);
 	policy->text = text == NULL ? "" : text;
 	policy->len = (size_t)len;
-	return len <= STS_BYTES_MAX;
+	return len <= STS_TEXT_MAX;
+}
+
+int
+state_get_policy(struct state *state, const char *domain, int64_t now,
+    bool (*take)(void *, const struct state_policy *), void *arg)
+{
+	struct state_policy policy;
+	sqlite3_stmt *statement;
+	int rc, found = 0;
+
+	if (state == NULL)
+		return -1;
+	statement = state->statements[GET_POLICY];
+	sqlite3_bind_int64(statement, 1, now);
+	bind_text(statement, 2, domain);
+	rc = sqlite3_step(statement);
+	if (rc == SQLITE_ROW && get_policy(statement, &policy)) {
+		(void)take(arg, &policy);
+		found = 1;
+	}
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? found : -1;
 }
 
 int

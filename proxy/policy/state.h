@@ -16,11 +16,16 @@
 #include "proxy/policy/decision.h"
 #include "proxy/policy/sts_policy.h"
 
-#define STATE_FILE          "state.db"
-#define STATE_ERROR_MAX     512
-#define STATE_POLICIES_MAX  65536 /* domains kept; the oldest go first */
-#define STATE_OBSERVED_MAX  65536 /* rows kept, likewise */
-#define STATE_BYTES_MAX     (128U << 20) /* of the file; likewise */
+#define STATE_FILE      "state.db"
+#define STATE_ERROR_MAX 512
+/*
+ * Domains kept.  When they are too many, or the file is too large, those whose
+ * policies have expired go first; then the oldest of the party that takes most
+ * (dns_name_party); and where none stands out, the oldest.
+ */
+#define STATE_POLICIES_MAX  65536
+#define STATE_OBSERVED_MAX  65536 /* rows kept; the oldest go first */
+#define STATE_BYTES_MAX     (128U << 20) /* of the file */
 #define STATE_PAGE_BYTES    4096U
 #define STATE_WAL_BYTES_MAX (32U << 20) /* of the log beside it */
 #define STATE_BUSY_MS       200 /* for another process to end its change */
@@ -28,14 +33,14 @@
 
 struct state;
 
-/* A policy as it was fetched. */
+/* A policy that was fetched. */
 struct state_policy {
 	char domain[DECISION_NAME_MAX];
 	char id[STS_ID_MAX + 1];
 	int64_t fetched; /* wall time, seconds */
 	int64_t expires;
 	size_t len;
-	const char *text; /* the policy file; borrowed */
+	const char *text; /* as sts_policy_write has it; borrowed */
 };
 
 /* What would have been refused, counted. */
@@ -76,6 +81,13 @@ void state_close(struct state *);
  */
 int state_put_policy(struct state *, const struct state_policy *);
 int state_drop_policy(struct state *, const char *domain);
+/*
+ * state_get_policy calls take with a domain's policy where there is one that
+ * has not expired by now; it is valid until take returns.  Returns 1 where it
+ * was called, 0 where there is none, -1 where that cannot be read.
+ */
+int state_get_policy(struct state *, const char *domain, int64_t now,
+    bool (*take)(void *arg, const struct state_policy *), void *arg);
 /*
  * state_each_policy calls each with every policy that has not expired by now,
  * the newest first, until it returns false; the policy is valid until then.

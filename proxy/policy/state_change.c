@@ -14,9 +14,13 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/policy/dns_name.h"
 
-#define LOG_PAGES 256 /* until they are copied into the file */
-#define TRIM_PART 64 /* of a full table goes at once */
+#define LOG_PAGES  256 /* until they are copied into the file */
+#define TRIM_PART  64 /* of a full table goes at once */
+#define PARTY_PART 8 /* and of a large party's policies */
+#define PARTY_MIN  (STATE_BYTES_MAX / 128) /* bytes that make one large */
+#define ROW_BYTES  256 /* that a policy takes besides its text */
 
 static const char *const sqls[STATEMENT_COUNT] = {
 #define X(name, sql) [name] = (sql),
@@ -81,14 +85,78 @@ count_rows(struct state *state)
 	return rc;
 }
 
+/* party(domain), as dns_name_party. */
+static void
+party_of(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	const unsigned char *domain = sqlite3_value_text(values[0]);
+
+	(void)count;
+	if (domain != NULL)
+		sqlite3_result_text(context,
+		    dns_name_party((const char *)domain), -1, SQLITE_TRANSIENT);
+}
+
+/* At most so many rows go of the party with most, where it is a large one. */
 static int
-trim(struct state *state, enum table table, int64_t rows)
+trim_party(struct state *state, int64_t rows, bool *is_done)
+{
+	sqlite3_stmt *find = state->statements[LARGEST_PARTY];
+	sqlite3_stmt *delete = state->statements[TRIM_PARTY];
+	int64_t part;
+	int rc;
+
+	*is_done = false;
+	sqlite3_bind_int64(find, 1, ROW_BYTES);
+	rc = sqlite3_step(find);
+	if (rc == SQLITE_ROW && sqlite3_column_int64(find, 2) >= PARTY_MIN) {
+		part = sqlite3_column_int64(find, 1) / PARTY_PART + 1;
+		sqlite3_bind_int64(delete, 1, part < rows ? part : rows);
+		sqlite3_bind_value(delete, 2, sqlite3_column_value(find, 0));
+		*is_done = true;
+	}
+	sqlite3_reset(find);
+	if (rc != SQLITE_ROW)
+		return rc == SQLITE_DONE ? SQLITE_OK : rc;
+	return *is_done ? state_run(state, TRIM_PARTY) : SQLITE_OK;
+}
+
+/*
+ * What has expired goes first.  Else one who has mail sent to very many
+ * domains of his own shall push out his own policies only: each that goes
+ * before its time is a downgrade.
+ */
+static int
+trim_policies(struct state *state, int64_t rows, bool *is_done)
 {
 	int rc;
 
-	sqlite3_bind_int64(state->statements[tables[table].trim], 1, rows);
-	if ((rc = state_run(state, tables[table].trim)) != SQLITE_OK)
+	sqlite3_bind_int64(state->statements[TRIM_EXPIRED], 1, rows);
+	sqlite3_bind_int64(state->statements[TRIM_EXPIRED], 2, clock_wall());
+	if ((rc = state_run(state, TRIM_EXPIRED)) != SQLITE_OK)
 		return rc;
+	rows -= sqlite3_changes(state->db);
+	*is_done = rows <= 0;
+	return *is_done ? SQLITE_OK : trim_party(state, rows, is_done);
+}
+
+/* At most so many rows go, and at least one where there is any. */
+static int
+trim(struct state *state, enum table table, int64_t rows)
+{
+	bool is_done = false;
+	int rc;
+
+	if (table == POLICY &&
+	    (rc = trim_policies(state, rows, &is_done)) != SQLITE_OK)
+		return rc;
+	if (!is_done) {
+		sqlite3_bind_int64(
+		    state->statements[tables[table].trim], 1, rows);
+		rc = state_run(state, tables[table].trim);
+		if (rc != SQLITE_OK)
+			return rc;
+	}
 	return get_number(state, tables[table].count, &state->rows[table]);
 }
 
@@ -245,7 +313,10 @@ state_prepare(struct state *state)
 {
 	int rc;
 
-	if ((rc = prepare_all(state)) != SQLITE_OK ||
+	rc = sqlite3_create_function_v2(state->db, "party", 1,
+	    SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, NULL,
+	    party_of, NULL, NULL, NULL);
+	if (rc != SQLITE_OK || (rc = prepare_all(state)) != SQLITE_OK ||
 	    (rc = count_rows(state)) != SQLITE_OK)
 		return rc;
 	sqlite3_wal_hook(state->db, on_committed, state);

@@ -30,7 +30,18 @@
 	X(DROP_POLICY, "DELETE FROM policy WHERE domain = ?1")		\
 	X(EACH_POLICY, "SELECT domain, id, fetched, expires, text "	\
 	    "FROM policy WHERE expires > ?1 ORDER BY fetched DESC")	\
+	X(GET_POLICY, "SELECT domain, id, fetched, expires, text "	\
+	    "FROM policy WHERE expires > ?1 AND domain = ?2")		\
 	X(COUNT_POLICIES, "SELECT count(*) FROM policy")		\
+	X(LARGEST_PARTY, "SELECT party(domain), count(*), "		\
+	    "sum(length(text) + ?1) FROM policy GROUP BY 1 "		\
+	    "ORDER BY 3 DESC LIMIT 1")					\
+	X(TRIM_EXPIRED, "DELETE FROM policy WHERE rowid IN (SELECT "	\
+	    "rowid FROM policy WHERE expires <= ?2 ORDER BY expires "	\
+	    "LIMIT ?1)")						\
+	X(TRIM_PARTY, "DELETE FROM policy WHERE rowid IN (SELECT rowid " \
+	    "FROM policy WHERE party(domain) = ?2 ORDER BY fetched "	\
+	    "LIMIT ?1)")						\
 	X(TRIM_POLICIES, OLDEST("policy", "fetched"))			\
 	X(UPDATE_OBSERVED, "UPDATE observed SET "			\
 	    "recipients = min(recipients + ?6, ?9), "			\

@@ -62,6 +62,7 @@ static struct {
 /* The disk, and the other gateways. */
 static struct {
 	size_t put;
+	size_t asked;
 	char id[STS_ID_MAX + 1];
 	int64_t fetched;
 	int64_t expires;
@@ -149,6 +150,24 @@ state_put_policy(struct state *state, const struct state_policy *row)
 	memcpy(disk.text, row->text, row->len);
 	disk.text[row->len] = '\0';
 	return -1; /* a full disk is no harm */
+}
+
+int
+state_get_policy(struct state *state, const char *domain, int64_t at,
+    bool (*take)(void *, const struct state_policy *), void *arg)
+{
+	size_t i;
+
+	assert_ptr_equal(state, STATE);
+	assert_int_equal(at, clock_wall());
+	disk.asked++;
+	for (i = 0; i < kept_count; i++)
+		if (strcmp(kept[i].domain, domain) == 0 &&
+		    kept[i].expires > at) {
+			take(arg, &kept[i]);
+			return 1;
+		}
+	return 0;
 }
 
 int
@@ -835,6 +854,31 @@ test_state(void **state)
 	assert_int_equal(disk.expires, WALL + 300 + 604800);
 }
 
+/*
+ * Not read at the start, or forgotten since: the disk is asked before anybody
+ * is told that there is no policy.
+ */
+static void
+test_read_back(void **state)
+{
+	(void)state;
+	begin_with(STATE, NULL);
+	keep("a.example", "1", WALL - 100, WALL + 604700, ENFORCE);
+	assert_int_equal(ask("a.example"), 0);
+	reply(DNS_NXDOMAIN, 300, NULL);
+	assert_found("1", "mx.a.example");
+	assert_int_equal(disk.asked, 1);
+	pass(300);
+	assert_int_equal(ask("a.example"), 0);
+	reply(DNS_NXDOMAIN, 300, NULL);
+	assert_int_equal(disk.asked, 1);
+	/* The DNS takes no question: it holds all the same. */
+	keep("b.example", "1", WALL - 100, WALL + 604700, ENFORCE);
+	resolver.error = EAGAIN;
+	assert_int_equal(ask("b.example"), 0);
+	assert_found("1", "mx.a.example");
+}
+
 /* Kept by a clock that was ahead: renewed at the first question. */
 static void
 test_state_of_the_future(void **state)
@@ -1003,6 +1047,7 @@ main(void)
 	    TEST(test_clock_jumps),
 	    TEST(test_no_age),
 	    TEST(test_state),
+	    TEST(test_read_back),
 	    TEST(test_state_of_the_future),
 	    TEST(test_shared),
 	    TEST(test_shared_without_record),

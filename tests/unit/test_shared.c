@@ -483,15 +483,15 @@ test_found(void **state)
 	assert_string_equal(ask("b.example"), "- ");
 	assert_string_equal(s.heard,
 	    "AUTH me s t\nSELECT 3\nPING\n"
-	    "GETRANGE postern:mta-sts:a.example 0 66048\n"
-	    "GETRANGE postern:mta-sts:b.example 0 66048\n");
+	    "GETRANGE postern:mta-sts:a.example 0 17216\n"
+	    "GETRANGE postern:mta-sts:b.example 0 17216\n");
 	assert_int_equal(s.client_count, 1);
 }
 
 static void
 test_offered(void **state)
 {
-	static char text[STS_BYTES_MAX];
+	static char text[STS_TEXT_MAX];
 	struct state_policy policy = policy_of("a.example", "text");
 	struct state_policy big = policy_of("big.example", "");
 
@@ -593,7 +593,7 @@ test_away_and_back(void **state)
 	must_ask("a.example");
 	listen_to_log();
 	while (
-	    strstr(strstr(s.heard, "PING"), "a.example 0 66048\nGETR") == NULL)
+	    strstr(strstr(s.heard, "PING"), "a.example 0 17216\nGETR") == NULL)
 		event_base_loop(s.base, EVLOOP_ONCE);
 	stop_serving();
 	assert_string_equal(wait_for(1), "- ");

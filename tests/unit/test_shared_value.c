@@ -56,7 +56,7 @@ test_form(void **state)
 static void
 test_longest(void **state)
 {
-	static char text[STS_BYTES_MAX + 1];
+	static char text[STS_TEXT_MAX + 1];
 	struct state_policy policy = a_policy(), read;
 	size_t len;
 
@@ -64,12 +64,12 @@ test_longest(void **state)
 	memset(policy.domain, 'a', sizeof(policy.domain) - 1);
 	memset(policy.id, 'b', sizeof(policy.id) - 1);
 	policy.text = text;
-	policy.len = STS_BYTES_MAX;
+	policy.len = STS_TEXT_MAX;
 	len = shared_value_write(&policy, NOW, value);
 	assert_int_not_equal(len, 0);
 	assert_int_equal(
 	    shared_value_read(&read, value, len, policy.domain, NOW), 0);
-	assert_int_equal(read.len, STS_BYTES_MAX);
+	assert_int_equal(read.len, STS_TEXT_MAX);
 	policy.len++;
 	assert_int_equal(shared_value_write(&policy, NOW, value), 0);
 }

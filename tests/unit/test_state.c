@@ -315,9 +315,39 @@ check_bytes(void *arg, const struct state_policy *policy)
 }
 
 static void
+test_one_policy(void **unused)
+{
+	struct state *state = must_open();
+	struct state_policy policy = policy_of("a.example", NOW, "one");
+	struct list list = {.count = 0};
+
+	(void)unused;
+	assert_int_equal(put(state, "b.example", NOW, "two"), 0);
+	assert_int_equal(state_put_policy(state, &policy), 0);
+	assert_int_equal(state_get_policy(state, "a.example", NOW + 86399,
+			     check_bytes, &policy),
+	    1);
+	assert_int_equal(
+	    state_get_policy(state, "b.example", NOW, list_policy, &list), 1);
+	assert_string_equal(list.text, "b.example:20260101T000000:two ");
+	assert_int_equal(
+	    state_get_policy(state, "a.example", NOW + 86400, NULL, NULL), 0);
+	assert_int_equal(
+	    state_get_policy(state, "c.example", NOW, NULL, NULL), 0);
+	/* It is written again: nobody reads on. */
+	assert_int_equal(put(state, "a.example", NOW, "three"), 0);
+	state_close(state);
+	execute("UPDATE policy SET text = zeroblob(20000)");
+	state = must_open();
+	assert_int_equal(
+	    state_get_policy(state, "a.example", NOW, NULL, NULL), 0);
+	state_close(state);
+}
+
+static void
 test_longest_policy(void **unused)
 {
-	static char text[STS_BYTES_MAX + 1];
+	static char text[STS_TEXT_MAX + 1];
 	struct state *state = must_open();
 	struct state_policy policy = {.fetched = NOW, .expires = INT64_MAX};
 
@@ -327,7 +357,7 @@ test_longest_policy(void **unused)
 	memset(policy.domain, 'a', sizeof(policy.domain) - 1);
 	memset(policy.id, 'b', sizeof(policy.id) - 1);
 	policy.text = text;
-	policy.len = STS_BYTES_MAX + 1;
+	policy.len = STS_TEXT_MAX + 1;
 	assert_int_equal(state_put_policy(state, &policy), -1);
 	policy.len--;
 	assert_int_equal(state_put_policy(state, &policy), 0);
@@ -407,6 +437,7 @@ test_null_state(void **unused)
 	assert_int_equal(add(NULL, "a.example", "", 1, 1), -1);
 	assert_int_equal(state_clear_observed(NULL), -1);
 	assert_int_equal(state_each_policy(NULL, 0, NULL, NULL), -1);
+	assert_int_equal(state_get_policy(NULL, "a", 0, NULL, NULL), -1);
 	assert_int_equal(state_each_observed(NULL, NULL, NULL), -1);
 	state_close(NULL);
 }
@@ -453,14 +484,78 @@ test_oldest_rows_go(void **unused)
 		"observed WHERE domain = 'n65536'");
 }
 
+static size_t
+count_in(struct state *state, const char *party)
+{
+	struct list list = {.count = 0};
+	char domain[64];
+	size_t found = 0;
+
+	for (int i = 1; i <= 1000; i++) {
+		snprintf(domain, sizeof(domain), "n%d.%s", i, party);
+		if (state_get_policy(state, domain, 0, list_policy, &list) == 1)
+			found++;
+	}
+	return found;
+}
+
+/* The newest are one party's: it is that party's which go. */
+static void
+test_no_party_pushes_out_another(void **unused)
+{
+	struct state *state = must_open();
+
+	(void)unused;
+	state_close(state);
+	execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM "
+		"n WHERE i < 1000) INSERT INTO policy SELECT 'n' || i || "
+		"'.co.uk', '', i, 2e18, 'text' FROM n UNION ALL SELECT "
+		"'n' || i || '.com', '', i, 2e18, 'text' FROM n");
+	execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM "
+		"n WHERE i < 63536) INSERT INTO policy SELECT 'n' || i || "
+		"'.evil.com', '', 5000 + i, 2e18, 'text' FROM n");
+	state = must_open();
+	assert_int_equal(count_policies(state), STATE_POLICIES_MAX);
+	for (int i = 0; i < 3000; i++) {
+		char domain[64];
+
+		snprintf(domain, sizeof(domain), "m%d.a.evil.com", i);
+		assert_int_equal(put(state, domain, NOW, "text"), 0);
+	}
+	assert_true(count_policies(state) <= STATE_POLICIES_MAX);
+	assert_int_equal(count_in(state, "co.uk"), 1000);
+	assert_int_equal(count_in(state, "com"), 1000);
+	assert_int_equal(count_in(state, "evil.com"), 0); /* its oldest */
+	state_close(state);
+}
+
+static void
+test_expired_go_first(void **unused)
+{
+	struct state *state = must_open();
+
+	(void)unused;
+	state_close(state);
+	execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM "
+		"n WHERE i < 65536) INSERT INTO policy SELECT 'n' || i || "
+		"CASE WHEN i <= 1000 THEN '.old' ELSE '.new' END, '', i, "
+		"CASE WHEN i > 64000 THEN 1800000000 ELSE 2e18 END, '' FROM n");
+	clock_fake(1000, NOW);
+	state = must_open();
+	assert_int_equal(put(state, "one.more", NOW, "text"), 0);
+	assert_int_equal(count_policies(state), STATE_POLICIES_MAX - 1023);
+	assert_int_equal(count_in(state, "old"), 1000);
+	state_close(state);
+}
+
 static void
 test_file_has_a_bound(void **unused)
 {
-	static char text[STS_BYTES_MAX];
+	static char text[STS_TEXT_MAX];
 	struct state *state = must_open();
 	struct state_policy policy = {.id = "1", .expires = INT64_MAX};
 	struct stat st;
-	int i, count = STATE_BYTES_MAX / STS_BYTES_MAX + 100;
+	int i, count = STATE_BYTES_MAX / STS_TEXT_MAX + 100;
 
 	(void)unused;
 	policy.text = text;
@@ -484,10 +579,10 @@ test_file_has_a_bound(void **unused)
 static void
 test_log_has_a_bound(void **unused)
 {
-	static char text[STS_BYTES_MAX];
+	static char text[STS_TEXT_MAX];
 	struct state *state = must_open();
 	struct state_policy policy = {.id = "1", .expires = INT64_MAX};
-	const int count = STATE_WAL_BYTES_MAX / STS_BYTES_MAX * 2;
+	const int count = STATE_WAL_BYTES_MAX / STS_TEXT_MAX * 2;
 	sqlite3_stmt *statement;
 	struct stat st;
 	char path[96];
@@ -1131,7 +1226,7 @@ enter_jail(void)
 static int
 works_in_jail(void)
 {
-	static char text[STS_BYTES_MAX];
+	static char text[STS_TEXT_MAX];
 	struct state_policy policy = {.id = "1", .expires = INT64_MAX};
 	struct state *state = must_open();
 
@@ -1252,12 +1347,15 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(test_policies),
+	    TEST(test_one_policy),
 	    TEST(test_longest_policy),
 	    TEST(test_observed),
 	    TEST(test_count_stays_a_number),
 	    TEST(test_foreign_values),
 	    TEST(test_null_state),
 	    TEST(test_oldest_rows_go),
+	    TEST(test_no_party_pushes_out_another),
+	    TEST(test_expired_go_first),
 	    TEST(test_file_has_a_bound),
 	    TEST(test_log_has_a_bound),
 	    TEST(test_damaged_head),
