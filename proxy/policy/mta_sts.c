@@ -50,14 +50,23 @@ ttl_of(const struct sts_entry *entry)
 	if (entry->text != NULL) {
 		life = (entry->ends - clock_monotonic_ms()) / 1000;
 		left = life < left ? life : left;
-		life = entry->expires - clock_wall();
-		left = life < left ? life : left;
 	}
 	if (entry->why[0] != '\0' && left > MTA_STS_TTL_FAULT)
 		left = MTA_STS_TTL_FAULT;
 	if (left > MTA_STS_TTL_MAX)
 		left = MTA_STS_TTL_MAX;
 	return left > 0 ? (uint32_t)left : 0;
+}
+
+/*
+ * Where the policy has expired here, it has on the disk as well, whatever the
+ * wall clock makes of that.
+ */
+static void
+check(struct mta_sts *sts, struct sts_entry *entry)
+{
+	if (sts_table_check(sts->table, entry) && sts->state != NULL)
+		state_drop_policy(sts->state, entry->domain, entry->expires);
 }
 
 /* policy is where the facts' policy is put, and must live as long. */
@@ -96,7 +105,7 @@ tell_waiters(struct mta_sts *sts, struct sts_entry *entry)
 	struct sts_policy policy;
 	struct sts_waiter *waiter;
 
-	sts_table_check(sts->table, entry);
+	check(sts, entry);
 	tell_facts(entry, &facts, &policy);
 	TAILQ_CONCAT(&waiters, &entry->waiters, entry);
 	if (entry->phase == STS_PHASE_IDLE)
@@ -163,7 +172,7 @@ on_fetched(void *arg, const struct sts_fetched *fetched)
 
 	sts_entry_forgive(entry);
 	entry->phase = STS_PHASE_IDLE;
-	sts_table_check(sts->table, entry);
+	check(sts, entry);
 	if (take_fetched(sts, entry, fetched) == 0)
 		entry->back_off = 0;
 	else if (!entry->is_local)
@@ -252,7 +261,7 @@ on_shared(void *arg, const struct state_policy *row)
 	struct sts_entry *entry = arg;
 	struct mta_sts *sts = entry->sts;
 
-	sts_table_check(sts->table, entry);
+	check(sts, entry);
 	if (row != NULL && row->fetched <= clock_wall() + MTA_STS_SKEW &&
 	    take_kept(sts, entry, row) && sts->state != NULL) {
 		struct state_policy own = *row;
@@ -287,7 +296,7 @@ on_txt(void *arg, const struct dns_answer *answer)
 	/* What went wrong with a fetch stands until it is tried again. */
 	strlcpy(before.why, entry->why, sizeof(before.why));
 	sts_entry_forgive(entry);
-	sts_table_check(entry->sts->table, entry);
+	check(entry->sts, entry);
 	sts_entry_read_answer(entry, answer);
 	if (entry->why[0] == '\0' && sts_entry_backs_off(entry))
 		sts_entry_blame(entry, before.word, "%s", before.why);
@@ -373,7 +382,7 @@ mta_sts_ask(struct mta_sts *sts, const char *domain,
 
 	if ((entry = sts_table_get(sts->table, domain)) == NULL)
 		return -1;
-	sts_table_check(sts->table, entry);
+	check(sts, entry);
 	if (!is_settled(entry)) {
 		if (entry->phase == STS_PHASE_IDLE) {
 			recall(sts, entry);

@@ -55,21 +55,30 @@ state_put_policy(struct state *state, const struct state_policy *policy)
 	return state_apply(state, state_put_row, &row);
 }
 
+struct drop {
+	const char *domain;
+	int64_t expires;
+};
+
 static int
-drop_policy(struct state *state, const void *domain)
+drop_policy(struct state *state, const void *arg)
 {
+	const struct drop *drop = arg;
 	int rc;
 
-	bind_text(state->statements[DROP_POLICY], 1, domain);
+	bind_text(state->statements[DROP_POLICY], 1, drop->domain);
+	sqlite3_bind_int64(state->statements[DROP_POLICY], 2, drop->expires);
 	if ((rc = state_run(state, DROP_POLICY)) == SQLITE_OK)
 		state->rows[POLICY] -= sqlite3_changes(state->db);
 	return rc;
 }
 
 int
-state_drop_policy(struct state *state, const char *domain)
+state_drop_policy(struct state *state, const char *domain, int64_t expires)
 {
-	return state_apply(state, drop_policy, domain);
+	const struct drop drop = {.domain = domain, .expires = expires};
+
+	return state_apply(state, drop_policy, &drop);
 }
 
 /* What does not fit was written by somebody else: false. */

@@ -76,11 +76,13 @@ void state_close(struct state *);
 
 /*
  * state_put_policy keeps a policy in place of an older one of its domain;
- * state_drop_policy forgets it.  A failure is logged, once until it works
- * again, and -1 returned.  After one, nothing is tried for STATE_RETRY_MS.
+ * state_drop_policy forgets it, unless it is one that expires later than that,
+ * which another process has put there.  A failure is logged, once until it
+ * works again, and -1 returned.  After one, nothing is tried for
+ * STATE_RETRY_MS.
  */
 int state_put_policy(struct state *, const struct state_policy *);
-int state_drop_policy(struct state *, const char *domain);
+int state_drop_policy(struct state *, const char *domain, int64_t expires);
 /*
  * state_get_policy calls take with a domain's policy where there is one that
  * has not expired by now; it is valid until take returns.  Returns 1 where it

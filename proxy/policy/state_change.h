@@ -27,7 +27,8 @@
 	    "expires = ?4, text = ?5 WHERE domain = ?1")		\
 	X(INSERT_POLICY, "INSERT INTO policy (domain, id, fetched, "	\
 	    "expires, text) VALUES (?1, ?2, ?3, ?4, ?5)")		\
-	X(DROP_POLICY, "DELETE FROM policy WHERE domain = ?1")		\
+	X(DROP_POLICY, "DELETE FROM policy WHERE domain = ?1 "		\
+	    "AND expires <= ?2")						\
 	X(EACH_POLICY, "SELECT domain, id, fetched, expires, text "	\
 	    "FROM policy WHERE expires > ?1 ORDER BY fetched DESC")	\
 	X(GET_POLICY, "SELECT domain, id, fetched, expires, text "	\

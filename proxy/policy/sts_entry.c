@@ -85,7 +85,7 @@ sts_entry_note_failure(struct sts_entry *entry)
 		log_warnx("MTA-STS: the policy of %s cannot be renewed, and "
 			  "the one at hand ends in %lld minutes: %s",
 		    entry->domain,
-		    (long long)(entry->expires - clock_wall()) / 60,
+		    (long long)(entry->ends - clock_monotonic_ms()) / 60000,
 		    entry->why);
 	else
 		log_info("MTA-STS: %s is taken as a domain without policy, "

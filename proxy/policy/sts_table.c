@@ -6,9 +6,10 @@
  * Domains are compared from the end, label by label, so that what one party
  * has stands together.
  *
- * A policy's end is kept by both clocks.  Its expiry outlives the process and
- * so is wall time; but should the system time go back, the policy must not
- * live longer for it.
+ * A policy's expiry outlives the process and so is wall time, which counts when
+ * it comes in.  From then on its end is the monotonic clock's alone: should the
+ * system time go back, the policy must not live longer for it, and should it
+ * go ahead for an hour, no policy must be forgotten for good.
  */
 
 #include "proxy/policy/sts_table.h"
@@ -276,20 +277,22 @@ sts_table_put(struct sts_table *table, struct sts_entry *entry,
 	return 0;
 }
 
-void
+bool
 sts_table_check(struct sts_table *table, struct sts_entry *entry)
 {
-	if (entry->text == NULL || (clock_wall() < entry->expires &&
-				       clock_monotonic_ms() < entry->ends))
-		return;
+	if (entry->text == NULL || clock_monotonic_ms() < entry->ends)
+		return false;
 	set_text(table, entry, NULL, 0);
 	entry->id[0] = '\0';
 	entry->checked = 0;
+	return true;
 }
 
 bool
 sts_table_is_stale(const struct sts_entry *entry)
 {
+	int64_t wall = clock_wall();
+
 	return clock_monotonic_ms() >= entry->refresh ||
-	       clock_wall() < entry->fetched;
+	       wall < entry->fetched || wall >= entry->expires;
 }

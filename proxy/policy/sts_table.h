@@ -105,9 +105,9 @@ void sts_table_release(struct sts_table *, struct sts_entry *);
 
 /*
  * sts_table_put gives an entry a policy, in place of another: what was parsed,
- * with the id and the times of row, whose text is not looked at.  It holds
- * until expires by the wall clock, and by the monotonic one no longer than
- * max_age from now.  Returns 0 or -1 (ENOMEM), with the entry unchanged.
+ * with the id and the times of row, whose text is not looked at.  It holds for
+ * as long as it is now until expires, and no longer than max_age, by the
+ * monotonic clock.  Returns 0 or -1 (ENOMEM), with the entry unchanged.
  */
 int sts_table_put(struct sts_table *, struct sts_entry *,
     const struct state_policy *row, const struct sts_policy *);
@@ -115,12 +115,16 @@ int sts_table_put(struct sts_table *, struct sts_entry *,
 /* Whether another policy may push one out. */
 bool sts_table_is_full(const struct sts_table *);
 
-/* sts_table_check forgets the entry's policy where it has expired. */
-void sts_table_check(struct sts_table *, struct sts_entry *);
+/*
+ * sts_table_check forgets the entry's policy where it has expired, and returns
+ * whether it has just done so.
+ */
+bool sts_table_check(struct sts_table *, struct sts_entry *);
 
 /*
- * Whether the policy is to be fetched anew: its time for that has come, or it
- * is from the future, so that the clock cannot be believed.
+ * Whether the policy is to be fetched anew: its time for that has come, or the
+ * wall clock, which may have jumped, says that it is from the future or should
+ * have expired.
  */
 bool sts_table_is_stale(const struct sts_entry *);
 

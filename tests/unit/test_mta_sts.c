@@ -63,6 +63,7 @@ static struct {
 static struct {
 	size_t put;
 	size_t asked;
+	size_t dropped;
 	char id[STS_ID_MAX + 1];
 	int64_t fetched;
 	int64_t expires;
@@ -150,6 +151,16 @@ state_put_policy(struct state *state, const struct state_policy *row)
 	memcpy(disk.text, row->text, row->len);
 	disk.text[row->len] = '\0';
 	return -1; /* a full disk is no harm */
+}
+
+int
+state_drop_policy(struct state *state, const char *domain, int64_t expires)
+{
+	assert_ptr_equal(state, STATE);
+	assert_string_equal(domain, "a.example");
+	assert_int_equal(expires, disk.expires);
+	disk.dropped++;
+	return 0;
 }
 
 int
@@ -792,6 +803,39 @@ test_clock_jumps(void **state)
 	assert_int_equal(told.facts.status, MTA_STS_ABSENT);
 }
 
+/* An hour with a wrong clock must not cost a policy of years. */
+static void
+test_clock_jumps_forward(void **state)
+{
+	(void)state;
+	begin_with(STATE, NULL);
+	have_policy();
+	jump(400 * DAY);
+	pass(200);
+	assert_int_equal(ask("a.example"), 0);
+	assert_found("1", "mx.a.example");
+	assert_int_equal(told.facts.ttl, 100);
+	pass(100);
+	/* It is fetched anew, since one of the clocks must be wrong. */
+	assert_int_equal(ask("a.example"), 0);
+	reply_id("1");
+	assert_found("1", "mx.a.example");
+	break_down(RESULT_STS_POLICY_FETCH_ERROR, false);
+	jump(-400 * DAY);
+	pass(MTA_STS_RETRY_MAX);
+	assert_int_equal(ask("a.example"), 0);
+	reply_id("1");
+	assert_found("1", "mx.a.example");
+	/* Ahead or not, it ends when it does, on the disk too. */
+	jump(-DAY);
+	pass(604800 - 300 - MTA_STS_RETRY_MAX);
+	assert_int_equal(disk.dropped, 0);
+	assert_int_equal(ask("a.example"), 0);
+	reply(DNS_NXDOMAIN, 300, NULL);
+	assert_int_equal(told.facts.status, MTA_STS_ABSENT);
+	assert_int_equal(disk.dropped, 1);
+}
+
 /* Who waited for it gets it, and so does who comes right after. */
 static void
 test_no_age(void **state)
@@ -1045,6 +1089,7 @@ main(void)
 	    TEST(test_refresh),
 	    TEST(test_expiry),
 	    TEST(test_clock_jumps),
+	    TEST(test_clock_jumps_forward),
 	    TEST(test_no_age),
 	    TEST(test_state),
 	    TEST(test_read_back),

@@ -294,8 +294,12 @@ test_policies(void **unused)
 	    state, "a.example:2:three\n b.example:20260101T000000:two ");
 	assert_int_equal(state_each_policy(state, NOW, list_policy, &list), 0);
 	assert_string_equal(list.text, "a.example:2:three\n ");
-	assert_int_equal(state_drop_policy(state, "a.example"), 0);
-	assert_int_equal(state_drop_policy(state, "none.example"), 0);
+	assert_int_equal(state_drop_policy(state, "a.example", NOW + 86399), 0);
+	assert_policies(
+	    state, "a.example:2:three\n b.example:20260101T000000:two ");
+	assert_int_equal(state_drop_policy(state, "a.example", NOW + 86400), 0);
+	assert_int_equal(
+	    state_drop_policy(state, "none.example", INT64_MAX), 0);
 	assert_policies(state, "b.example:20260101T000000:two ");
 	state_close(state);
 }
@@ -433,7 +437,7 @@ test_null_state(void **unused)
 {
 	(void)unused;
 	assert_int_equal(put(NULL, "a.example", NOW, ""), -1);
-	assert_int_equal(state_drop_policy(NULL, "a.example"), -1);
+	assert_int_equal(state_drop_policy(NULL, "a.example", INT64_MAX), -1);
 	assert_int_equal(add(NULL, "a.example", "", 1, 1), -1);
 	assert_int_equal(state_clear_observed(NULL), -1);
 	assert_int_equal(state_each_policy(NULL, 0, NULL, NULL), -1);
@@ -473,7 +477,7 @@ test_oldest_rows_go(void **unused)
 	    count_policies(state) > (size_t)STATE_POLICIES_MAX / 10 * 9);
 	assert_true(
 	    count_observed(state) > (size_t)STATE_OBSERVED_MAX / 10 * 9);
-	state_drop_policy(state, "m");
+	state_drop_policy(state, "m", INT64_MAX);
 	assert_int_equal(state_each_policy(state, NOW, list_policy, &list), 0);
 	assert_string_equal(list.text, "n1:20260101T000000:new ");
 	state_close(state);
@@ -1244,7 +1248,7 @@ works_in_jail(void)
 		return 3;
 	if (count_policies(state) != 300)
 		return 4;
-	if (state_drop_policy(state, "n0") != 0)
+	if (state_drop_policy(state, "n0", INT64_MAX) != 0)
 		return 5;
 	state_close(state);
 	return 0;

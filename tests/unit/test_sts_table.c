@@ -266,7 +266,10 @@ static const struct {
     {0, AGE, AGE - 1, AGE - 1, true, true},
     {0, AGE, AGE, AGE, false, true},
     /* The wall clock alone jumps. */
-    {0, AGE, AGE, 0, false, false},
+    {0, AGE, AGE - 1, 0, true, false},
+    {0, AGE, AGE, 0, true, true},
+    {0, AGE, 1000 * AGE, AGE - 1, true, true},
+    {0, AGE, 1000 * AGE, AGE, false, true},
     {0, AGE, -AGE, AGE - 1, true, true},
     {0, AGE, -AGE, AGE, false, true},
     {0, AGE, -1, 0, true, true},
@@ -294,7 +297,9 @@ test_lives(void **state)
 		    1000 + lives[i].monotonic * 1000, WALL + lives[i].wall);
 		if (sts_table_is_stale(entry) != lives[i].is_stale)
 			fail_msg("%zu: stale", i);
-		sts_table_check(table, entry);
+		if (sts_table_check(table, entry) == lives[i].holds)
+			fail_msg("%zu: check", i);
+		assert_false(sts_table_check(table, entry));
 		if ((entry->text != NULL) != lives[i].holds)
 			fail_msg("%zu: holds", i);
 	}
