@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A question's way: the TXT record first, at most once in its TTL; where it
- * tells of a policy that is not at hand, what other gateways know of it; then
- * the fetch.  All who ask meanwhile wait for the same.
+ * A question's way: the TXT record first, at most once in its TTL; where no
+ * policy is at hand, what other gateways know of it; then the fetch, of one
+ * that the record tells of and is not at hand.  All who ask meanwhile wait for
+ * the same.
  *
  * A policy at hand holds until it expires, whatever becomes of the record, the
  * fetch or a clock: only so can nobody turn it off who sits on the path (RFC
@@ -53,6 +54,9 @@ ttl_of(const struct sts_entry *entry)
 	}
 	if (entry->why[0] != '\0' && left > MTA_STS_TTL_FAULT)
 		left = MTA_STS_TTL_FAULT;
+	if (entry->text != NULL && entry->is_unconfirmed &&
+	    left > MTA_STS_TTL_UNCONFIRMED)
+		left = MTA_STS_TTL_UNCONFIRMED;
 	if (left > MTA_STS_TTL_MAX)
 		left = MTA_STS_TTL_MAX;
 	return left > 0 ? (uint32_t)left : 0;
@@ -90,7 +94,8 @@ tell_facts(const struct sts_entry *entry, struct mta_sts_facts *facts,
 	facts->policy = policy;
 	strlcpy(facts->id, entry->id, sizeof(facts->id));
 	facts->expires = entry->expires;
-	facts->is_fresh = !entry->is_unknown && sts_entry_has_wanted(entry);
+	facts->is_fresh = !entry->is_unknown && !entry->is_unconfirmed &&
+	                  sts_entry_has_wanted(entry);
 }
 
 /*
@@ -236,23 +241,46 @@ is_id(const char *id)
  * be, and in place of none but an older one.
  */
 static bool
-take_kept(struct mta_sts *sts, struct sts_entry *entry,
-    const struct state_policy *row)
+is_credible(const struct sts_entry *entry, const struct state_policy *row,
+    struct sts_policy *policy)
 {
-	int64_t now = clock_wall();
-	struct sts_policy policy;
 	const char *why;
 
 	if (strcmp(row->domain, entry->domain) != 0 || !is_id(row->id) ||
-	    row->expires <= now ||
-	    sts_policy_parse(&policy, row->text, row->len, &why) == -1)
+	    row->expires <= clock_wall() ||
+	    sts_policy_parse(policy, row->text, row->len, &why) == -1)
 		return false;
 	if (row->fetched < 0 || row->expires < row->fetched ||
-	    row->expires - row->fetched > sts_table_life(policy.max_age))
+	    row->expires - row->fetched > sts_table_life(policy->max_age))
 		return false;
-	if (entry->text != NULL && entry->fetched >= row->fetched)
-		return false;
-	return sts_table_put(sts->table, entry, row, &policy) == 0;
+	return entry->text == NULL || entry->fetched < row->fetched;
+}
+
+static bool
+take_kept(struct mta_sts *sts, struct sts_entry *entry,
+    const struct state_policy *row)
+{
+	struct sts_policy policy;
+
+	return is_credible(entry, row, &policy) &&
+	       sts_table_put(sts->table, entry, row, &policy) == 0;
+}
+
+/*
+ * Other gateways' word can only make mail safer: a policy that would not be
+ * enforced is left to the fetch.  What is taken holds at once, and is fetched
+ * behind everybody's back; until that has come, it is kept in memory only.
+ */
+static void
+take_shared(struct mta_sts *sts, struct sts_entry *entry,
+    const struct state_policy *row)
+{
+	struct sts_policy policy;
+
+	if (row->fetched <= clock_wall() + MTA_STS_SKEW &&
+	    is_credible(entry, row, &policy) && policy.mode == STS_ENFORCE &&
+	    sts_table_put(sts->table, entry, row, &policy) == 0)
+		entry->is_unconfirmed = true;
 }
 
 static void
@@ -262,22 +290,19 @@ on_shared(void *arg, const struct state_policy *row)
 	struct mta_sts *sts = entry->sts;
 
 	check(sts, entry);
-	if (row != NULL && row->fetched <= clock_wall() + MTA_STS_SKEW &&
-	    take_kept(sts, entry, row) && sts->state != NULL) {
-		struct state_policy own = *row;
-
-		own.text = entry->text;
-		own.len = entry->len;
-		state_put_policy(sts->state, &own);
-	}
+	if (row != NULL)
+		take_shared(sts, entry, row);
 	fetch_if_wanted(sts, entry);
 }
 
+/* Where a policy from the domain itself is at hand, only that is asked. */
 static void
 ask_shared(struct mta_sts *sts, struct sts_entry *entry)
 {
+	bool is_own = entry->text != NULL && !entry->is_unconfirmed;
+
 	entry->phase = STS_PHASE_SHARED;
-	if (sts_entry_has_wanted(entry) || sts->shared == NULL ||
+	if (is_own || sts_entry_has_wanted(entry) || sts->shared == NULL ||
 	    shared_get(sts->shared, entry->domain, on_shared, entry) == -1)
 		fetch_if_wanted(sts, entry);
 }

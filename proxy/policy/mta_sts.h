@@ -34,10 +34,11 @@ struct state;
 #define MTA_STS_CHECK_MAX    3600
 #define MTA_STS_CHECK_FAILED 10
 /* A policy that could not be fetched is tried again after this, then twice. */
-#define MTA_STS_RETRY_MIN 60
-#define MTA_STS_RETRY_MAX 3600
-#define MTA_STS_TTL_MAX   3600 /* of an answer */
-#define MTA_STS_TTL_FAULT 60 /* of one with a fault in it */
+#define MTA_STS_RETRY_MIN       60
+#define MTA_STS_RETRY_MAX       3600
+#define MTA_STS_TTL_MAX         3600 /* of an answer */
+#define MTA_STS_TTL_FAULT       60 /* of one with a fault in it */
+#define MTA_STS_TTL_UNCONFIRMED 10 /* of one by other gateways' word only */
 /* How far ahead another gateway's clock may be. */
 #define MTA_STS_SKEW 60
 
@@ -63,7 +64,8 @@ struct mta_sts_facts {
 	char id[STS_ID_MAX + 1]; /* FOUND */
 	int64_t expires; /* FOUND: wall time, seconds */
 	/*
-	 * FOUND: the TXT record was looked at, and tells of no other policy.
+	 * FOUND: the TXT record was looked at, and tells of no other policy;
+	 * and the policy came from the domain, not only from other gateways.
 	 * Where this is false, nothing may be refused for good by the policy
 	 * (RFC 8461 5.1).
 	 */

@@ -5,8 +5,8 @@
 /*
  * MTA-STS policies that gateways share through Redis or Valkey.  It is a help
  * and never needed: what it does not answer in SHARED_TIMEOUT_MS is taken as
- * not there, and what it answers is parsed as strictly as if it had been
- * fetched.  Where it cannot be reached, that is logged once; it is tried again,
+ * not there; what it answers is parsed as strictly as if it had been fetched,
+ * and how far it is to be believed is for mta_sts.c.  Where it cannot be reached, that is logged once; it is tried again,
  * with back-off, for as long as it takes, and meanwhile nobody waits for it.
  */
 

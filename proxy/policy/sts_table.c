@@ -264,6 +264,7 @@ sts_table_put(struct sts_table *table, struct sts_entry *entry,
 	memcpy(text, written, len + 1);
 	set_text(table, entry, text, len);
 	entry->mode = policy->mode;
+	entry->is_unconfirmed = false;
 	strlcpy(entry->id, row->id, sizeof(entry->id));
 	entry->fetched = row->fetched;
 	entry->expires = row->expires;
@@ -293,6 +294,7 @@ sts_table_is_stale(const struct sts_entry *entry)
 {
 	int64_t wall = clock_wall();
 
-	return clock_monotonic_ms() >= entry->refresh ||
+	return entry->is_unconfirmed ||
+	       clock_monotonic_ms() >= entry->refresh ||
 	       wall < entry->fetched || wall >= entry->expires;
 }

@@ -65,6 +65,11 @@ struct sts_entry {
 	char *text; /* owned */
 	size_t len;
 	enum sts_mode mode;
+	/*
+	 * From other gateways and not yet from the domain itself; mta_sts.c
+	 * says so after sts_table_put, which takes it back.
+	 */
+	bool is_unconfirmed;
 	char id[STS_ID_MAX + 1];
 	int64_t fetched; /* wall time, seconds */
 	int64_t expires; /* likewise */
@@ -122,9 +127,9 @@ bool sts_table_is_full(const struct sts_table *);
 bool sts_table_check(struct sts_table *, struct sts_entry *);
 
 /*
- * Whether the policy is to be fetched anew: its time for that has come, or the
- * wall clock, which may have jumped, says that it is from the future or should
- * have expired.
+ * Whether the policy is to be fetched anew: its time for that has come, it is
+ * not confirmed, or the wall clock, which may have jumped, says that it is from
+ * the future or should have expired.
  */
 bool sts_table_is_stale(const struct sts_entry *);
 

@@ -949,41 +949,92 @@ reply_peers(size_t which)
 	done(peer_question.arg, which < kept_count ? &kept[which] : NULL);
 }
 
+/* What others have counts at once, and the domain's own word is fetched. */
 static void
 test_shared(void **state)
+{
+	(void)state;
+	keep("a.example", "1", WALL - 100, WALL + 604700, ENFORCE);
+	kept_count = 0; /* not on this disk */
+	begin_with(STATE, SHARED);
+	assert_int_equal(ask("a.example"), 0);
+	reply_id("1");
+	assert_int_equal(told.count, 0);
+	kept_count = 1;
+	reply_peers(0);
+	kept_count = 0;
+	assert_found("1", "mx.a.example");
+	assert_false(told.facts.is_fresh);
+	assert_int_equal(told.facts.ttl, MTA_STS_TTL_UNCONFIRMED);
+	assert_int_equal(web.count, 1);
+	assert_int_equal(disk.put, 0);
+	assert_int_equal(ask("a.example"), 0);
+	assert_false(told.facts.is_fresh);
+	serve(ENFORCE);
+	assert_int_equal(disk.put, 1);
+	assert_int_equal(peers.put, 1);
+	assert_int_equal(ask("a.example"), 0);
+	assert_found("1", "mx.a.example");
+	assert_true(told.facts.is_fresh);
+	assert_int_equal(told.facts.ttl, 300);
+	/* Of one that is known only the domain is asked. */
+	pass(300);
+	assert_int_equal(ask("a.example"), 0);
+	reply_id("2");
+	serve(OTHER);
+	assert_found("2", "mx2.a.example");
+	assert_int_equal(peers.put, 2);
+	assert_string_equal(peers.id, "2");
+	assert_string_equal(peers.text, OTHER_KEPT);
+	assert_int_equal(peer_question.count, 1);
+}
+
+/* Nobody's word but the domain's own makes its policy weaker. */
+static void
+test_shared_is_weaker(void **state)
+{
+	static const char *const texts[] = {
+	    OTHER, "version: STSv1\nmode: none\nmax_age: 604800\n"};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		begin_with(NULL, SHARED);
+		kept_count = 0;
+		keep("a.example", "1", WALL + 10, WALL + 604700, texts[i]);
+		assert_int_equal(ask("a.example"), 0);
+		reply_id("1");
+		reply_peers(0);
+		assert_int_equal(told.count, i);
+		serve(ENFORCE);
+		assert_int_equal(told.count, i + 1);
+		assert_int_equal(told.policy.mode, STS_ENFORCE);
+		assert_true(told.facts.is_fresh);
+	}
+}
+
+/* It cannot be confirmed: it holds, and it is tried again. */
+static void
+test_shared_is_not_confirmed(void **state)
 {
 	(void)state;
 	keep("a.example", "1", WALL - 100, WALL + 604700, ENFORCE);
 	begin_with(NULL, SHARED);
 	assert_int_equal(ask("a.example"), 0);
 	reply_id("1");
-	assert_int_equal(told.count, 0);
 	reply_peers(0);
+	break_down(RESULT_STS_POLICY_FETCH_ERROR, false);
+	assert_int_equal(ask("a.example"), 0);
 	assert_found("1", "mx.a.example");
-	assert_int_equal(web.count, 0);
-	assert_int_equal(peers.put, 0);
-	/* Another id, which nobody has. */
-	pass(300);
-	assert_int_equal(ask("a.example"), 0);
-	reply_id("2");
-	reply_peers(1);
-	serve(OTHER);
-	assert_found("2", "mx2.a.example");
-	assert_int_equal(peers.put, 1);
-	assert_string_equal(peers.id, "2");
-	assert_string_equal(peers.text, OTHER_KEPT);
-	/* The one at hand: nobody is asked. */
-	pass(300);
-	assert_int_equal(ask("a.example"), 0);
-	reply_id("2");
-	assert_int_equal(peer_question.count, 2);
-	/* An older one does not come back. */
-	pass(300);
+	assert_false(told.facts.is_fresh);
+	pass(MTA_STS_RETRY_MIN);
 	assert_int_equal(ask("a.example"), 0);
 	reply_id("1");
-	reply_peers(0);
+	assert_int_equal(web.count, 2);
 	serve(OTHER);
+	assert_int_equal(ask("a.example"), 0);
 	assert_found("1", "mx2.a.example");
+	assert_true(told.facts.is_fresh);
 }
 
 /* A policy that others have holds, with or without its record. */
@@ -1095,6 +1146,8 @@ main(void)
 	    TEST(test_read_back),
 	    TEST(test_state_of_the_future),
 	    TEST(test_shared),
+	    TEST(test_shared_is_weaker),
+	    TEST(test_shared_is_not_confirmed),
 	    TEST(test_shared_without_record),
 	    TEST(test_bad_shared),
 	    TEST(test_long_name),
