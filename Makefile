@@ -67,7 +67,7 @@ ROW6	= $(wildcard proxy/*/*_process.c \
 	  proxy/policy/mx_lookup.c proxy/policy/server_names.c \
 	  proxy/policy/tlsa_lookup.c proxy/policy/host_lookup.c \
 	  proxy/policy/mta_sts.c proxy/policy/curl_loop.c \
-	  $(patsubst %,proxy/policy/sts_%.c,certificate entry fetch table) \
+	  $(patsubst %,proxy/policy/sts_%.c,certificate entry fetch refresh table) \
 	  proxy/policy/redis_host.c proxy/policy/redis_link.c \
 	  proxy/policy/shared.c proxy/policy/shared_value.c)
 ROW5	= $(filter-out $(ROW3) $(ROW4) $(ROW6),$(wildcard proxy/session/*.c))

@@ -25,6 +25,7 @@
 #include "proxy/policy/state.h"
 #include "proxy/policy/sts_entry.h"
 #include "proxy/policy/sts_fetch.h"
+#include "proxy/policy/sts_refresh.h"
 
 struct sts_waiter {
 	TAILQ_ENTRY(sts_waiter) entry;
@@ -36,8 +37,9 @@ struct mta_sts {
 	struct dns *dns; /* borrowed, as are the next two */
 	struct state *state;
 	struct shared *shared;
-	struct sts_fetcher *fetcher; /* owned, as is the next */
+	struct sts_fetcher *fetcher; /* owned, as are the next two */
 	struct sts_table *table;
+	struct sts_refresh *refresh;
 	size_t waiter_count;
 };
 
@@ -113,8 +115,12 @@ tell_waiters(struct mta_sts *sts, struct sts_entry *entry)
 	check(sts, entry);
 	tell_facts(entry, &facts, &policy);
 	TAILQ_CONCAT(&waiters, &entry->waiters, entry);
-	if (entry->phase == STS_PHASE_IDLE)
+	if (entry->phase == STS_PHASE_IDLE) {
+		if (entry->is_refresh)
+			sts_refresh_end(sts->refresh);
+		entry->is_refresh = false;
 		sts_table_release(sts->table, entry);
+	}
 	while ((waiter = TAILQ_FIRST(&waiters)) != NULL) {
 		TAILQ_REMOVE(&waiters, waiter, entry);
 		sts->waiter_count--;
@@ -425,6 +431,29 @@ mta_sts_ask(struct mta_sts *sts, const char *domain,
 	return 0;
 }
 
+/* With nobody who asks. */
+
+static void
+check_unasked(void *arg, struct sts_entry *entry)
+{
+	check(arg, entry);
+}
+
+static bool
+refresh(void *arg, struct sts_entry *entry)
+{
+	entry->is_refresh = ask_txt(arg, entry) == 0;
+	return entry->is_refresh;
+}
+
+void
+mta_sts_refresh(struct mta_sts *sts)
+{
+	sts_refresh_tick(sts->refresh);
+}
+
+/* Begin and end. */
+
 static bool
 take_from_state(void *arg, const struct state_policy *row)
 {
@@ -454,6 +483,10 @@ mta_sts_new(struct event_base *base, struct dns *dns,
 	sts->shared = shared;
 	if ((sts->table = sts_table_new()) == NULL)
 		goto fail;
+	sts->refresh = sts_refresh_new(
+	    base, sts->table, check_unasked, refresh, sts);
+	if (sts->refresh == NULL)
+		goto fail;
 	sts->fetcher = sts_fetcher_new(base, dns, config, error);
 	if (sts->fetcher == NULL)
 		goto fail;
@@ -471,6 +504,7 @@ mta_sts_free(struct mta_sts *sts)
 	if (sts == NULL)
 		return;
 	sts_fetcher_free(sts->fetcher);
+	sts_refresh_free(sts->refresh);
 	sts_table_free(sts->table);
 	free(sts);
 }

@@ -84,7 +84,8 @@ struct mta_sts_facts {
  * are borrowed for its life.  state may be NULL: nothing outlives the process;
  * shared too: nothing is shared.  The trust file that HTTPS servers are judged
  * by is config's default one.  To be called before the process locks itself
- * in.  NULL with a message.
+ * in.  base may be NULL: no timer then calls mta_sts_refresh.  NULL with a
+ * message.
  */
 struct mta_sts *
 mta_sts_new(struct event_base *, struct dns *, const struct config *,
@@ -101,5 +102,11 @@ void mta_sts_free(struct mta_sts *);
  */
 int mta_sts_ask(struct mta_sts *, const char *domain,
     void (*done)(void *arg, const struct mta_sts_facts *), void *arg);
+
+/*
+ * mta_sts_refresh begins to fetch anew what it is time for, a few at once; a
+ * timer calls it every STS_REFRESH_TICK seconds.
+ */
+void mta_sts_refresh(struct mta_sts *);
 
 #endif

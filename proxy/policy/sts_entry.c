@@ -81,7 +81,11 @@ sts_entry_note_failure(struct sts_entry *entry)
 	strlcpy(entry->failed_id, sts_entry_wanted_id(entry),
 	    sizeof(entry->failed_id));
 	entry->retry = clock_monotonic_ms() + (int64_t)entry->back_off * 1000;
-	if (entry->text != NULL)
+	if (entry->text != NULL && entry->mode == STS_NONE)
+		log_debug("MTA-STS: the policy of %s, of mode none, cannot be "
+			  "renewed: %s",
+		    entry->domain, entry->why);
+	else if (entry->text != NULL)
 		log_warnx("MTA-STS: the policy of %s cannot be renewed, and "
 			  "the one at hand ends in %lld minutes: %s",
 		    entry->domain,

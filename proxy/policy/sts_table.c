@@ -185,23 +185,38 @@ struct sts_entry *
 sts_table_get(struct sts_table *table, const char *domain)
 {
 	struct sts_entry key, *entry;
+	bool is_found;
 
 	strlcpy(key.domain, domain, sizeof(key.domain));
 	entry = RB_FIND(sts_tree, &table->domains, &key);
-	if (entry == NULL) {
+	is_found = entry != NULL;
+	if (!is_found) {
 		if ((entry = calloc(1, sizeof(*entry))) == NULL)
 			return NULL;
 		strlcpy(entry->domain, domain, sizeof(entry->domain));
 		TAILQ_INIT(&entry->waiters);
 		RB_INSERT(sts_tree, &table->domains, entry);
 		entry->is_held = true;
-	} else if (entry->is_held) {
-		return entry;
 	}
+	entry->used = clock_monotonic_ms();
+	if (is_found && entry->is_held)
+		return entry;
 	/* On no list while room is made, so that it is not what goes. */
 	unlist(table, entry);
 	trim(table);
 	list(table, entry);
+	return entry;
+}
+
+struct sts_entry *
+sts_table_after(struct sts_table *table, const char *domain)
+{
+	struct sts_entry key, *entry;
+
+	strlcpy(key.domain, domain, sizeof(key.domain));
+	entry = RB_NFIND(sts_tree, &table->domains, &key);
+	if (entry != NULL && strcmp(entry->domain, domain) == 0)
+		entry = RB_NEXT(sts_tree, &table->domains, entry);
 	return entry;
 }
 

@@ -57,6 +57,7 @@ struct sts_entry {
 	RB_ENTRY(sts_entry) by_domain;
 	TAILQ_ENTRY(sts_entry) by_use;
 	bool is_held;
+	int64_t used; /* got last; monotonic, ms */
 	char domain[DNS_NAME_MAX];
 	/*
 	 * The policy, read only; text is NULL where there is none, else as
@@ -82,6 +83,7 @@ struct sts_entry {
 	struct sts_waiters waiters;
 	enum sts_phase phase;
 	bool is_background; /* FETCH: nobody waits for it */
+	bool is_refresh; /* nobody has asked for what is under way */
 	int64_t checked; /* the TXT record's answer counts until then */
 	bool is_unknown; /* the TXT record could not be told */
 	bool is_local; /* the fetch failed for this machine's fault */
@@ -103,6 +105,9 @@ void sts_table_free(struct sts_table *);
  * call of a function here, unless it is held.  NULL: ENOMEM.
  */
 struct sts_entry *sts_table_get(struct sts_table *, const char *domain);
+
+/* The entry after that domain in the table's order, or NULL; "": the first. */
+struct sts_entry *sts_table_after(struct sts_table *, const char *domain);
 
 /* A held entry stays.  sts_table_release makes room, maybe out of itself. */
 void sts_table_hold(struct sts_table *, struct sts_entry *);

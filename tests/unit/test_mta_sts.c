@@ -7,6 +7,7 @@
 #include "proxy/policy/mta_sts.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include "proxy/policy/shared.h"
 #include "proxy/policy/state.h"
 #include "proxy/policy/sts_fetch.h"
+#include "proxy/policy/sts_refresh.h"
 
 #define WALL 1800000000
 #define DAY  INT64_C(86400)
@@ -758,6 +760,134 @@ test_refresh(void **state)
 	assert_string_equal(told.facts.why, "");
 }
 
+/* The timer's turn; it sees the whole table, and then rests. */
+static void
+tick(void)
+{
+	pass(STS_REFRESH_ROUND);
+	mta_sts_refresh(sts);
+}
+
+/* Mail every eight days, and a policy of a week: it never lapses. */
+static void
+test_refresh_without_mail(void **state)
+{
+	size_t day;
+
+	(void)state;
+	have_policy();
+	tick();
+	assert_null(resolver.done); /* too early */
+	for (day = 1; day <= 8; day++) {
+		pass(DAY);
+		tick();
+		assert_int_equal(resolver.count, day + 1);
+		tick(); /* under way */
+		assert_int_equal(resolver.count, day + 1);
+		reply_id("1");
+		assert_int_equal(web.count, day + 1);
+		tick();
+		serve(ENFORCE);
+		tick();
+		assert_int_equal(resolver.count, day + 1);
+	}
+	assert_int_equal(ask("a.example"), 0);
+	reply(DNS_NXDOMAIN, 300, NULL);
+	assert_found("1", "mx.a.example");
+	/* Nobody has asked for long: it ends. */
+	pass(STS_REFRESH_UNUSED_MAX - 6 * DAY);
+	begin_with(NULL, NULL);
+	have_policy();
+	pass(6 * DAY);
+	tick();
+	assert_non_null(resolver.done);
+	reply_id("2"); /* and of another it is told, too */
+	serve(OTHER);
+	for (day = 7; day <= 35; day++) {
+		pass(DAY - STS_REFRESH_ROUND);
+		tick();
+		if (resolver.done == NULL)
+			break;
+		reply_id("2");
+		serve(OTHER);
+	}
+	assert_int_equal(day, 35);
+}
+
+/* In vain: not tried at each turn, and it ends when it does. */
+static void
+test_refresh_fails(void **state)
+{
+	size_t begun = 0, i;
+
+	(void)state;
+	begin_with(STATE, NULL);
+	have_policy();
+	pass(DAY);
+	for (i = 0; i < 24 * 3600 / STS_REFRESH_ROUND; i++) {
+		tick();
+		if (resolver.done != NULL) {
+			begun++;
+			reply_id("1");
+			break_down(RESULT_STS_POLICY_FETCH_ERROR, false);
+		}
+	}
+	assert_in_range(begun, 20, 30);
+	pass(5 * DAY);
+	tick();
+	assert_null(resolver.done);
+	assert_int_equal(disk.dropped, 1);
+}
+
+/* The DNS overrun, and a fault of this machine: at the next round. */
+static void
+test_refresh_local_faults(void **state)
+{
+	(void)state;
+	have_policy();
+	pass(DAY);
+	resolver.error = EAGAIN;
+	tick();
+	resolver.error = 0;
+	mta_sts_refresh(sts);
+	assert_null(resolver.done);
+	tick();
+	reply_id("1");
+	break_down(RESULT_STS_POLICY_FETCH_ERROR, true);
+	mta_sts_refresh(sts);
+	assert_null(resolver.done);
+	tick();
+	/* Who asks meanwhile waits for the same. */
+	assert_int_equal(ask("a.example"), 0);
+	assert_int_equal(told.count, 1);
+	reply_id("1");
+	assert_int_equal(told.count, 2);
+	assert_true(told.facts.is_fresh);
+	serve(OTHER);
+	assert_int_equal(ask("a.example"), 0);
+	assert_found("1", "mx2.a.example");
+}
+
+/* The loop's own turn. */
+static void
+test_refresh_timer(void **state)
+{
+	struct event_base *base = event_base_new();
+	char error[MTA_STS_ERROR_MAX];
+
+	(void)state;
+	mta_sts_free(sts);
+	sts = mta_sts_new(base, NULL, NULL, NULL, NULL, error);
+	assert_non_null(sts);
+	assert_int_equal(
+	    event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 1);
+	mta_sts_free(sts);
+	sts = NULL;
+	assert_int_equal(
+	    event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 0);
+	event_base_free(base);
+}
+
 static void
 test_expiry(void **state)
 {
@@ -1138,6 +1268,10 @@ main(void)
 	    TEST(test_too_many_waiters),
 	    TEST(test_ask_from_answer),
 	    TEST(test_refresh),
+	    TEST(test_refresh_without_mail),
+	    TEST(test_refresh_fails),
+	    TEST(test_refresh_local_faults),
+	    TEST(test_refresh_timer),
 	    TEST(test_expiry),
 	    TEST(test_clock_jumps),
 	    TEST(test_clock_jumps_forward),
