@@ -69,7 +69,7 @@ ROW6	= $(wildcard proxy/*/*_process.c \
 	  proxy/policy/mta_sts.c proxy/policy/curl_loop.c \
 	  $(patsubst %,proxy/policy/sts_%.c,certificate entry fetch refresh table) \
 	  proxy/policy/redis_host.c proxy/policy/redis_link.c \
-	  proxy/policy/shared.c proxy/policy/shared_value.c)
+	  $(wildcard proxy/policy/shared*.c))
 ROW5	= $(filter-out $(ROW3) $(ROW4) $(ROW6),$(wildcard proxy/session/*.c))
 ROW7	= $(filter-out $(ROW3),$(wildcard proxy/*.c)) \
 	  $(wildcard netfilter/rules*.c netfilter/route*.c)

@@ -233,42 +233,12 @@ fetch_if_wanted(struct mta_sts *sts, struct sts_entry *entry)
 /* What other gateways know. */
 
 static bool
-is_id(const char *id)
-{
-	char text[sizeof("v=STSv1;id=") + STS_ID_MAX], again[STS_ID_MAX + 1];
-	int len;
-
-	len = snprintf(text, sizeof(text), "v=STSv1;id=%s", id);
-	return sts_id_from_txt((const uint8_t *)text, (size_t)len, again) == 1;
-}
-
-/*
- * From outside, be it the disk: believed as far as a policy of that age can
- * be, and in place of none but an older one.
- */
-static bool
-is_credible(const struct sts_entry *entry, const struct state_policy *row,
-    struct sts_policy *policy)
-{
-	const char *why;
-
-	if (strcmp(row->domain, entry->domain) != 0 || !is_id(row->id) ||
-	    row->expires <= clock_wall() ||
-	    sts_policy_parse(policy, row->text, row->len, &why) == -1)
-		return false;
-	if (row->fetched < 0 || row->expires < row->fetched ||
-	    row->expires - row->fetched > sts_table_life(policy->max_age))
-		return false;
-	return entry->text == NULL || entry->fetched < row->fetched;
-}
-
-static bool
 take_kept(struct mta_sts *sts, struct sts_entry *entry,
     const struct state_policy *row)
 {
 	struct sts_policy policy;
 
-	return is_credible(entry, row, &policy) &&
+	return sts_entry_believes(entry, row, &policy) &&
 	       sts_table_put(sts->table, entry, row, &policy) == 0;
 }
 
@@ -284,7 +254,8 @@ take_shared(struct mta_sts *sts, struct sts_entry *entry,
 	struct sts_policy policy;
 
 	if (row->fetched <= clock_wall() + MTA_STS_SKEW &&
-	    is_credible(entry, row, &policy) && policy.mode == STS_ENFORCE &&
+	    sts_entry_believes(entry, row, &policy) &&
+	    policy.mode == STS_ENFORCE &&
 	    sts_table_put(sts->table, entry, row, &policy) == 0)
 		entry->is_unconfirmed = true;
 }

@@ -27,6 +27,7 @@
 #include "proxy/policy/redis_host.h"
 #include "proxy/policy/redis_link.h"
 #include "proxy/policy/redis_url.h"
+#include "proxy/policy/shared_call.h"
 #include "proxy/policy/shared_value.h"
 
 enum phase {
@@ -36,17 +37,6 @@ enum phase {
 	UP,
 	RESTING
 };
-
-/* A question or an offer. */
-struct call {
-	TAILQ_ENTRY(call) entry;
-	char domain[DECISION_NAME_MAX];
-	int64_t asked; /* monotonic, milliseconds */
-	void (*done)(void *, const struct state_policy *); /* NULL: an offer */
-	void *arg; /* borrowed */
-};
-
-TAILQ_HEAD(calls, call);
 
 struct shared {
 	struct event_base *base; /* borrowed */
@@ -60,10 +50,11 @@ struct shared {
 	struct redis_link *link; /* owned */
 	struct event *timer; /* owned; of the phase */
 	struct event *soon; /* owned; for the refused */
-	struct calls waiting; /* for the link; questions only */
-	struct calls sent;
-	struct calls refused; /* to be answered in the next turn */
+	struct shared_calls waiting; /* for the link */
+	struct shared_calls sent;
+	struct shared_calls refused; /* to be answered in the next turn */
 	size_t count; /* of all three */
+	size_t offer_count; /* of those that wait */
 	unsigned int failures; /* since something was answered */
 	bool is_away; /* and that was told */
 	bool has_complained; /* of an answer of this link */
@@ -88,7 +79,7 @@ set_timer(struct shared *shared, int64_t at)
 static void
 watch_oldest(struct shared *shared)
 {
-	const struct call *oldest = TAILQ_FIRST(&shared->sent);
+	const struct shared_call *oldest = TAILQ_FIRST(&shared->sent);
 
 	if (oldest == NULL)
 		evtimer_del(shared->timer);
@@ -96,41 +87,23 @@ watch_oldest(struct shared *shared)
 		set_timer(shared, oldest->asked + SHARED_TIMEOUT_MS);
 }
 
-static struct call *
-new_call(struct shared *shared, const char *domain)
-{
-	struct call *call;
-
-	if (shared->count >= SHARED_WAITERS_MAX ||
-	    strlen(domain) >= sizeof(call->domain)) {
-		errno = EAGAIN;
-		return NULL;
-	}
-	if ((call = calloc(1, sizeof(*call))) == NULL)
-		return NULL;
-	strlcpy(call->domain, domain, sizeof(call->domain));
-	call->asked = clock_monotonic_ms();
-	shared->count++;
-	return call;
-}
-
 /* The call is on no list any more. */
 static void
-finish(
-    struct shared *shared, struct call *call, const struct state_policy *policy)
+finish(struct shared *shared, struct shared_call *call,
+    const struct state_policy *policy)
 {
 	shared->count--;
 	if (call->done != NULL)
 		call->done(call->arg, policy);
-	free(call);
+	shared_call_free(call);
 }
 
 static void
 on_soon(evutil_socket_t fd, short what, void *arg)
 {
 	struct shared *shared = arg;
-	struct calls now = TAILQ_HEAD_INITIALIZER(now);
-	struct call *call;
+	struct shared_calls now = TAILQ_HEAD_INITIALIZER(now);
+	struct shared_call *call;
 
 	(void)fd;
 	(void)what;
@@ -147,6 +120,7 @@ refuse_all(struct shared *shared)
 {
 	TAILQ_CONCAT(&shared->refused, &shared->sent, entry);
 	TAILQ_CONCAT(&shared->refused, &shared->waiting, entry);
+	shared->offer_count = 0;
 	event_active(shared->soon, EV_TIMEOUT, 0);
 }
 
@@ -189,19 +163,11 @@ fail(struct shared *shared, const char *why)
 	refuse_all(shared);
 }
 
+/* 0, or -1: the call is on no list. */
 static int
-ask(struct shared *shared, struct call *call)
+send_call(struct shared *shared, struct shared_call *call)
 {
-	char key[SHARED_KEY_MAX], last[16];
-	struct redis_word words[4] = {{"GETRANGE", 8}, {key, 0}, {"0", 1}};
-
-	/* One byte past what is taken shows that it is too long. */
-	shared_key(call->domain, key);
-	words[1].len = strlen(key);
-	words[3].text = last;
-	words[3].len = (size_t)snprintf(
-	    last, sizeof(last), "%d", SHARED_VALUE_MAX);
-	if (redis_link_send(shared->link, words, 4) == -1)
+	if (shared_call_send(call, shared->link) == -1)
 		return -1;
 	TAILQ_INSERT_TAIL(&shared->sent, call, entry);
 	watch_oldest(shared);
@@ -212,7 +178,7 @@ static void
 on_up(void *arg)
 {
 	struct shared *shared = arg;
-	struct call *call;
+	struct shared_call *call;
 
 	if (shared->is_away)
 		log_info("policies are shared again: the Redis at %s is back",
@@ -221,9 +187,10 @@ on_up(void *arg)
 	shared->has_complained = false;
 	shared->phase = UP;
 	watch_oldest(shared);
+	shared->offer_count = 0;
 	while ((call = TAILQ_FIRST(&shared->waiting)) != NULL) {
 		TAILQ_REMOVE(&shared->waiting, call, entry);
-		if (ask(shared, call) == 0)
+		if (send_call(shared, call) == 0)
 			continue;
 		TAILQ_INSERT_TAIL(&shared->refused, call, entry);
 		event_active(shared->soon, EV_TIMEOUT, 0);
@@ -248,7 +215,7 @@ static void
 on_answer(void *arg, const struct redis_answer *answer)
 {
 	struct shared *shared = arg;
-	struct call *call = TAILQ_FIRST(&shared->sent);
+	struct shared_call *call = TAILQ_FIRST(&shared->sent);
 	struct state_policy policy;
 	bool is_found = false;
 
@@ -415,13 +382,13 @@ shared_new(struct event_base *base, struct dns *dns, const char *url,
 }
 
 static void
-forget(struct calls *calls)
+forget(struct shared_calls *calls)
 {
-	struct call *call;
+	struct shared_call *call;
 
 	while ((call = TAILQ_FIRST(calls)) != NULL) {
 		TAILQ_REMOVE(calls, call, entry);
-		free(call);
+		shared_call_free(call);
 	}
 }
 
@@ -446,13 +413,18 @@ int
 shared_get(struct shared *shared, const char *domain,
     void (*done)(void *, const struct state_policy *), void *arg)
 {
-	struct call *call;
+	struct shared_call *call;
 
-	if ((call = new_call(shared, domain)) == NULL)
+	if (shared->count >= SHARED_WAITERS_MAX) {
+		errno = EAGAIN;
 		return -1;
+	}
+	if ((call = shared_call_question(domain)) == NULL)
+		return -1;
+	shared->count++;
 	call->done = done;
 	call->arg = arg;
-	if (shared->phase == UP && ask(shared, call) == 0)
+	if (shared->phase == UP && send_call(shared, call) == 0)
 		return 0;
 	if (shared->phase == UP || shared->is_away) {
 		TAILQ_INSERT_TAIL(&shared->refused, call, entry);
@@ -468,24 +440,21 @@ shared_get(struct shared *shared, const char *domain,
 void
 shared_put(struct shared *shared, const struct state_policy *policy)
 {
-	static char value[SHARED_VALUE_MAX];
-	char key[SHARED_KEY_MAX], seconds[24];
-	struct redis_word words[5] = {
-	    {"SET", 3}, {key, 0}, {value, 0}, {"EX", 2}, {seconds, 0}};
-	int64_t now = clock_wall();
-	struct call *call;
+	bool must_wait = shared->phase != UP;
+	struct shared_call *call;
 
-	if (shared->phase != UP ||
-	    (words[2].len = shared_value_write(policy, now, value)) == 0 ||
-	    (call = new_call(shared, policy->domain)) == NULL)
+	if (shared->is_away || shared->count >= SHARED_WAITERS_MAX ||
+	    (must_wait && shared->offer_count >= SHARED_OFFERS_MAX) ||
+	    (call = shared_call_offer(policy)) == NULL)
 		return;
-	words[1].len = strlen(shared_key(policy->domain, key));
-	words[4].len = (size_t)snprintf(seconds, sizeof(seconds), "%lld",
-	    (long long)(policy->expires - now));
-	if (redis_link_send(shared->link, words, 5) == -1) {
-		finish(shared, call, NULL);
+	shared->count++;
+	if (!must_wait) {
+		if (send_call(shared, call) == -1)
+			finish(shared, call, NULL);
 		return;
 	}
-	TAILQ_INSERT_TAIL(&shared->sent, call, entry);
-	watch_oldest(shared);
+	shared->offer_count++;
+	TAILQ_INSERT_TAIL(&shared->waiting, call, entry);
+	if (shared->phase == IDLE)
+		start(shared);
 }

@@ -6,8 +6,9 @@
  * MTA-STS policies that gateways share through Redis or Valkey.  It is a help
  * and never needed: what it does not answer in SHARED_TIMEOUT_MS is taken as
  * not there; what it answers is parsed as strictly as if it had been fetched,
- * and how far it is to be believed is for mta_sts.c.  Where it cannot be reached, that is logged once; it is tried again,
- * with back-off, for as long as it takes, and meanwhile nobody waits for it.
+ * and how far it is to be believed is for mta_sts.c.  Where it cannot be
+ * reached, that is logged once; it is tried again, with back-off, for as long
+ * as it takes, and meanwhile nobody waits for it.
  */
 
 #include <stddef.h>
@@ -16,7 +17,8 @@
 #include "proxy/policy/state.h"
 
 #define SHARED_TIMEOUT_MS   1000
-#define SHARED_WAITERS_MAX  4096 /* questions open at once */
+#define SHARED_WAITERS_MAX  4096 /* questions and offers at once */
+#define SHARED_OFFERS_MAX   64 /* of them, that wait for a connection */
 #define SHARED_RETRY_MS     1000 /* after a failure; then twice as long */
 #define SHARED_RETRY_MAX_MS 60000
 #define SHARED_ERROR_MAX    256
@@ -45,7 +47,10 @@ void shared_free(struct shared *);
  */
 int shared_get(struct shared *, const char *domain,
     void (*done)(void *arg, const struct state_policy *), void *arg);
-/* Offers a policy to the others, until it expires; failing to is no harm. */
+/*
+ * Offers a policy to the others, until it expires; connects for that, but does
+ * not wait for what is away.  Failing to is no harm.
+ */
 void shared_put(struct shared *, const struct state_policy *);
 
 #endif

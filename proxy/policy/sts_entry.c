@@ -13,6 +13,7 @@
 #include "proxy/base/log.h"
 #include "proxy/policy/dns_packet.h"
 #include "proxy/policy/mta_sts.h"
+#include "proxy/policy/state.h"
 #include "proxy/policy/sts_policy.h"
 
 void
@@ -172,4 +173,32 @@ sts_entry_read_answer(struct sts_entry *entry, const struct dns_answer *answer)
 		    entry->domain, answer->why);
 		return;
 	}
+}
+
+/* From outside. */
+
+static bool
+is_id(const char *id)
+{
+	char text[sizeof("v=STSv1;id=") + STS_ID_MAX], again[STS_ID_MAX + 1];
+	int len;
+
+	len = snprintf(text, sizeof(text), "v=STSv1;id=%s", id);
+	return sts_id_from_txt((const uint8_t *)text, (size_t)len, again) == 1;
+}
+
+bool
+sts_entry_believes(const struct sts_entry *entry,
+    const struct state_policy *row, struct sts_policy *policy)
+{
+	const char *why;
+
+	if (strcmp(row->domain, entry->domain) != 0 || !is_id(row->id) ||
+	    row->expires <= clock_wall() ||
+	    sts_policy_parse(policy, row->text, row->len, &why) == -1)
+		return false;
+	if (row->fetched < 0 || row->expires < row->fetched ||
+	    row->expires - row->fetched > sts_table_life(policy->max_age))
+		return false;
+	return entry->text == NULL || entry->fetched < row->fetched;
 }

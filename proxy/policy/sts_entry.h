@@ -14,6 +14,7 @@
 #define STS_RECORD_PREFIX "_mta-sts."
 
 struct dns_answer;
+struct state_policy;
 
 /* What went wrong last, printf-style, escaped; and that nothing did. */
 void sts_entry_blame(struct sts_entry *, enum result_word, const char *format,
@@ -33,5 +34,13 @@ void sts_entry_settle(struct sts_entry *);
 
 /* Takes the answer about the domain's TXT record: RFC 8461 3.1. */
 void sts_entry_read_answer(struct sts_entry *, const struct dns_answer *);
+
+/*
+ * Whether a policy from outside, be it the disk, is one of this domain, as
+ * long-lived as one of its age can be, and newer than the one at hand; and what
+ * it says.
+ */
+bool sts_entry_believes(
+    const struct sts_entry *, const struct state_policy *, struct sts_policy *);
 
 #endif

@@ -500,7 +500,6 @@ test_offered(void **state)
 	big.text = text;
 	big.len = sizeof(text);
 	open_shared("redis://:secret@127.0.0.1:%u");
-	shared_put(shared, &policy); /* nobody is there yet: no harm */
 	assert_string_equal(ask("a.example"), "- ");
 	shared_put(shared, &policy);
 	shared_put(shared, &big);
@@ -513,6 +512,48 @@ test_offered(void **state)
 	wait_for(1);
 	assert_int_equal(strlen(got), sizeof(got) - 1);
 	assert_memory_equal(got, "big.example:xxx", 15);
+}
+
+/* Nobody has asked: it connects for the offer. */
+static void
+test_offered_unasked(void **state)
+{
+	struct state_policy policy = policy_of("a.example", "text");
+	struct state_policy old = policy_of("b.example", "text");
+
+	(void)state;
+	open_shared("redis://127.0.0.1:%u");
+	shared_put(shared, &policy);
+	old.expires = clock_wall();
+	shared_put(shared, &old);
+	while (s.stored == 0)
+		event_base_loop(s.base, EVLOOP_ONCE);
+	assert_string_equal(ask("a.example"), "a.example:text ");
+	assert_int_equal(s.stored, 1);
+	assert_int_equal(s.client_count, 1);
+}
+
+/* Of offers that wait, some; and none that would wait for what is away. */
+static void
+test_offers_that_wait(void **state)
+{
+	struct state_policy policy = policy_of("a.example", "text");
+
+	(void)state;
+	s.is_mute = true; /* never up */
+	open_shared("redis://127.0.0.1:%u");
+	for (int i = 0; i < 2 * SHARED_WAITERS_MAX; i++)
+		shared_put(shared, &policy);
+	for (int i = 0; i < SHARED_WAITERS_MAX - SHARED_OFFERS_MAX; i++)
+		must_ask("a.example");
+	assert_int_equal(shared_get(shared, "a.example", on_got, NULL), -1);
+	wait_for(SHARED_WAITERS_MAX - SHARED_OFFERS_MAX);
+	/* It is away, and they are gone. */
+	shared_put(shared, &policy);
+	for (int i = 0; i < SHARED_WAITERS_MAX; i++)
+		must_ask("a.example");
+	wait_for(SHARED_WAITERS_MAX);
+	assert_null(strstr(s.heard, "SET"));
 }
 
 static void
@@ -918,6 +959,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_found),
 	    TEST(test_offered),
+	    TEST(test_offered_unasked),
+	    TEST(test_offers_that_wait),
 	    TEST(test_many_at_once),
 	    TEST(test_slow_bytes),
 	    TEST(test_idle_close),
