@@ -29,6 +29,7 @@
 #define STATE_PAGE_BYTES    4096U
 #define STATE_WAL_BYTES_MAX (32U << 20) /* of the log beside it */
 #define STATE_BUSY_MS       200 /* for another process to end its change */
+#define STATE_LOCK_MS       5000 /* for another process to have opened it */
 #define STATE_RETRY_MS      30000 /* from a failure until the next attempt */
 
 struct state;
@@ -56,7 +57,7 @@ struct state_observed {
 };
 
 /*
- * state_open opens the file in a directory that must be this user's own, and
+ * state_open opens the file in a directory that must be this user's alone, and
  * makes it where there is none.  One that is damaged, or is no state at all,
  * is put aside as state.db.bad, with a warning; one of a newer postern is left
  * alone, and is an error.  It may be shared by several processes.  To be

@@ -24,6 +24,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proxy/base/log.h"
@@ -34,6 +35,7 @@
 #define LOG_BYTES       (1U << 20) /* that it keeps when it starts over */
 #define READER_BUSY_MS  5000 /* there, somebody only waits for a list */
 #define BAD_SUFFIX      ".bad"
+#define LOCK_TRIES      50
 #define NEW_FILE_ROUNDS 2 /* as found, and once made anew */
 
 enum soundness {
@@ -102,10 +104,34 @@ check_directory(int fd, const char *path, char error[STATE_ERROR_MAX])
 		return fail_directory(error, path, "belongs to another user");
 	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		return fail_directory(error, path, "others may write to it");
+	/* Who can open it can hold its lock, and so every start. */
+	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		return fail_directory(error, path, "others may look into it");
 	return 0;
 }
 
-/* The lock keeps two processes from putting aside the same file. */
+/*
+ * The lock keeps two processes from putting aside the same file.  It is held
+ * while one opens it; whoever holds it for longer must not hold up a start.
+ */
+static int
+lock_directory(int fd, const char *path, char error[STATE_ERROR_MAX])
+{
+	const struct timespec pause = {
+	    .tv_nsec = STATE_LOCK_MS / LOCK_TRIES * 1000000L};
+
+	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) == -1; tries++) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return fail(error, path, strerror(errno));
+		if (tries == LOCK_TRIES)
+			return fail(error, path,
+			    "another process keeps it locked: find it with "
+			    "`fuser -v`, end it, and reload");
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static int
 open_directory(
     const char *path, enum state_file_use use, char error[STATE_ERROR_MAX])
@@ -121,11 +147,9 @@ open_directory(
 	}
 	if (use != STATE_FILE_KEEP)
 		return fd;
-	if (check_directory(fd, path, error) == 0) {
-		if (flock(fd, LOCK_EX) == 0)
-			return fd;
-		fail(error, path, strerror(errno));
-	}
+	if (check_directory(fd, path, error) == 0 &&
+	    lock_directory(fd, path, error) == 0)
+		return fd;
 	close(fd);
 	return -1;
 }

@@ -6,6 +6,7 @@
 
 #include "proxy/policy/state.h"
 
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -834,11 +835,30 @@ test_directory_of_others(void **unused)
 	must_not_open("others may write");
 	assert_int_equal(chmod(f.dir, 01777), 0);
 	must_not_open("others may write");
+	assert_int_equal(chmod(f.dir, 0755), 0);
+	must_not_open("others may look into it: make it with `install -d -m "
+		      "700");
+	assert_int_equal(chmod(f.dir, 0740), 0);
+	must_not_open("others may look");
 	assert_int_equal(chmod(f.dir, 0700), 0);
 	if (chown(f.dir, 1, 1) == -1)
 		skip();
 	must_not_open("belongs to another user");
 	assert_false(exists(f.file));
+}
+
+/* Whoever holds the lock does not hold up a start for ever. */
+static void
+test_locked(void **unused)
+{
+	int fd = open(f.dir, O_RDONLY | O_DIRECTORY);
+
+	(void)unused;
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	must_not_open("another process keeps it locked");
+	assert_false(exists(f.file));
+	close(fd);
+	state_close(must_open());
 }
 
 static void
@@ -1373,6 +1393,7 @@ main(void)
 	    TEST(test_spoilt_bytes),
 	    TEST(test_no_directory),
 	    TEST(test_directory_of_others),
+	    TEST(test_locked),
 	    TEST(test_file_that_is_none),
 	    TEST(test_modes),
 	    TEST(test_existing),
