@@ -305,26 +305,6 @@ on_txt(void *arg, const struct dns_answer *answer)
 	ask_shared(entry->sts, entry);
 }
 
-/* 0; 1: there can be no such record; -1 as dns_ask. */
-static int
-ask_txt(struct mta_sts *sts, struct sts_entry *entry)
-{
-	char name[DNS_NAME_MAX];
-
-	if ((size_t)snprintf(name, sizeof(name), STS_RECORD_PREFIX "%s",
-		entry->domain) >= sizeof(name) ||
-	    !dns_name_is_host(name))
-		return 1;
-	if (dns_ask(sts->dns, name, DNS_TXT, on_txt, entry) == -1)
-		return -1;
-	entry->phase = STS_PHASE_DNS;
-	entry->sts = sts;
-	sts_table_hold(sts->table, entry);
-	return 0;
-}
-
-/* Questions. */
-
 static bool
 take_again(void *arg, const struct state_policy *row)
 {
@@ -345,6 +325,27 @@ recall(struct mta_sts *sts, struct sts_entry *entry)
 		state_get_policy(
 		    sts->state, entry->domain, clock_wall(), take_again, entry);
 }
+
+/* 0; 1: there can be no such record; -1 as dns_ask. */
+static int
+ask_txt(struct mta_sts *sts, struct sts_entry *entry)
+{
+	char name[DNS_NAME_MAX];
+
+	recall(sts, entry);
+	if ((size_t)snprintf(name, sizeof(name), STS_RECORD_PREFIX "%s",
+		entry->domain) >= sizeof(name) ||
+	    !dns_name_is_host(name))
+		return 1;
+	if (dns_ask(sts->dns, name, DNS_TXT, on_txt, entry) == -1)
+		return -1;
+	entry->phase = STS_PHASE_DNS;
+	entry->sts = sts;
+	sts_table_hold(sts->table, entry);
+	return 0;
+}
+
+/* Questions. */
 
 static bool
 is_settled(const struct sts_entry *entry)
@@ -386,10 +387,8 @@ mta_sts_ask(struct mta_sts *sts, const char *domain,
 		return -1;
 	check(sts, entry);
 	if (!is_settled(entry)) {
-		if (entry->phase == STS_PHASE_IDLE) {
-			recall(sts, entry);
+		if (entry->phase == STS_PHASE_IDLE)
 			asked = ask_txt(sts, entry);
-		}
 		if (entry->phase != STS_PHASE_IDLE)
 			return wait_for(sts, entry, done, arg);
 		/* The DNS is overrun: what is at hand holds. */
