@@ -66,8 +66,9 @@ ROW6	= $(wildcard proxy/*/*_process.c \
 	  proxy/policy/asker.c proxy/policy/facts_ask.c \
 	  proxy/policy/mx_lookup.c proxy/policy/server_names.c \
 	  proxy/policy/tlsa_lookup.c proxy/policy/host_lookup.c \
-	  proxy/policy/mta_sts.c proxy/policy/curl_loop.c \
-	  $(patsubst %,proxy/policy/sts_%.c,certificate entry fetch refresh table) \
+	  proxy/policy/mta_sts.c $(wildcard proxy/policy/curl_*.c) \
+	  $(patsubst %,proxy/policy/sts_%.c,answer certificate entry fetch \
+	  handshake refresh socket table transfer) \
 	  proxy/policy/redis_host.c proxy/policy/redis_link.c \
 	  $(wildcard proxy/policy/shared*.c))
 ROW5	= $(filter-out $(ROW3) $(ROW4) $(ROW6),$(wildcard proxy/session/*.c))

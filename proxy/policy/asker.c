@@ -100,13 +100,6 @@ on_mx(void *arg, struct mx_facts *mx)
 }
 
 static void
-ignore(void *arg, const struct mta_sts_facts *sts)
-{
-	(void)arg;
-	(void)sts;
-}
-
-static void
 judge_domain(struct ask *ask)
 {
 	struct asker *asker = ask->asker;
@@ -118,7 +111,7 @@ judge_domain(struct ask *ask)
 		return;
 	}
 	/* Most likely wanted next, and on its way by then. */
-	(void)mta_sts_ask(asker->sts, ask->question.domain, ignore, NULL);
+	mta_sts_prepare(asker->sts, ask->question.domain);
 	if (mx_lookup_start(asker->dns, ask->question.domain,
 		&ask->question.destination, on_mx, ask) == -1)
 		give_up(ask, "too many DNS questions at once");

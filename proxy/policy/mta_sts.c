@@ -45,25 +45,6 @@ struct mta_sts {
 
 /* Answers. */
 
-static uint32_t
-ttl_of(const struct sts_entry *entry)
-{
-	int64_t left = (entry->checked - clock_monotonic_ms()) / 1000, life;
-
-	if (entry->text != NULL) {
-		life = (entry->ends - clock_monotonic_ms()) / 1000;
-		left = life < left ? life : left;
-	}
-	if (entry->why[0] != '\0' && left > MTA_STS_TTL_FAULT)
-		left = MTA_STS_TTL_FAULT;
-	if (entry->text != NULL && entry->is_unconfirmed &&
-	    left > MTA_STS_TTL_UNCONFIRMED)
-		left = MTA_STS_TTL_UNCONFIRMED;
-	if (left > MTA_STS_TTL_MAX)
-		left = MTA_STS_TTL_MAX;
-	return left > 0 ? (uint32_t)left : 0;
-}
-
 /*
  * Where the policy has expired here, it has on the disk as well, whatever the
  * wall clock makes of that.
@@ -73,31 +54,6 @@ check(struct mta_sts *sts, struct sts_entry *entry)
 {
 	if (sts_table_check(sts->table, entry) && sts->state != NULL)
 		state_drop_policy(sts->state, entry->domain, entry->expires);
-}
-
-/* policy is where the facts' policy is put, and must live as long. */
-static void
-tell_facts(const struct sts_entry *entry, struct mta_sts_facts *facts,
-    struct sts_policy *policy)
-{
-	const char *why;
-
-	memset(facts, 0, sizeof(*facts));
-	facts->word = entry->word;
-	strlcpy(facts->why, entry->why, sizeof(facts->why));
-	facts->ttl = ttl_of(entry);
-	facts->status = entry->is_unknown || entry->is_local ? MTA_STS_UNKNOWN
-	                                                     : MTA_STS_ABSENT;
-	/* It was parsed when it came in. */
-	if (entry->text == NULL ||
-	    sts_policy_parse(policy, entry->text, entry->len, &why) == -1)
-		return;
-	facts->status = MTA_STS_FOUND;
-	facts->policy = policy;
-	strlcpy(facts->id, entry->id, sizeof(facts->id));
-	facts->expires = entry->expires;
-	facts->is_fresh = !entry->is_unknown && !entry->is_unconfirmed &&
-	                  sts_entry_has_wanted(entry);
 }
 
 /*
@@ -113,7 +69,7 @@ tell_waiters(struct mta_sts *sts, struct sts_entry *entry)
 	struct sts_waiter *waiter;
 
 	check(sts, entry);
-	tell_facts(entry, &facts, &policy);
+	sts_entry_tell(entry, &facts, &policy);
 	TAILQ_CONCAT(&waiters, &entry->waiters, entry);
 	if (entry->phase == STS_PHASE_IDLE) {
 		if (entry->is_refresh)
@@ -302,7 +258,12 @@ on_txt(void *arg, const struct dns_answer *answer)
 	sts_entry_read_answer(entry, answer);
 	if (entry->why[0] == '\0' && sts_entry_backs_off(entry))
 		sts_entry_blame(entry, before.word, "%s", before.why);
-	ask_shared(entry->sts, entry);
+	if (entry->is_prepared) {
+		entry->phase = STS_PHASE_IDLE;
+		sts_table_release(entry->sts->table, entry);
+	} else {
+		ask_shared(entry->sts, entry);
+	}
 }
 
 static bool
@@ -352,6 +313,14 @@ is_settled(const struct sts_entry *entry)
 {
 	return (entry->phase == STS_PHASE_IDLE ||
 		   (entry->phase == STS_PHASE_FETCH && entry->is_background)) &&
+	       !entry->is_prepared && clock_monotonic_ms() < entry->checked;
+}
+
+/* The record was looked up before anybody asked, and counts still. */
+static bool
+is_at_hand(const struct sts_entry *entry)
+{
+	return entry->phase == STS_PHASE_IDLE && entry->is_prepared &&
 	       clock_monotonic_ms() < entry->checked;
 }
 
@@ -386,6 +355,15 @@ mta_sts_ask(struct mta_sts *sts, const char *domain,
 	if ((entry = sts_table_get(sts->table, domain)) == NULL)
 		return -1;
 	check(sts, entry);
+	if (is_at_hand(entry)) {
+		if (wait_for(sts, entry, done, arg) == -1)
+			return -1;
+		entry->is_prepared = false;
+		sts_table_hold(sts->table, entry);
+		ask_shared(sts, entry);
+		return 0;
+	}
+	entry->is_prepared = false;
 	if (!is_settled(entry)) {
 		if (entry->phase == STS_PHASE_IDLE)
 			asked = ask_txt(sts, entry);
@@ -396,9 +374,22 @@ mta_sts_ask(struct mta_sts *sts, const char *domain,
 			return -1;
 		entry->is_unknown = asked == -1;
 	}
-	tell_facts(entry, &facts, &policy);
+	sts_entry_tell(entry, &facts, &policy);
 	done(arg, &facts);
 	return 0;
+}
+
+void
+mta_sts_prepare(struct mta_sts *sts, const char *domain)
+{
+	struct sts_entry *entry;
+
+	if ((entry = sts_table_get(sts->table, domain)) == NULL)
+		return;
+	check(sts, entry);
+	if (entry->phase == STS_PHASE_IDLE && !is_settled(entry) &&
+	    !is_at_hand(entry))
+		entry->is_prepared = ask_txt(sts, entry) == 0;
 }
 
 /* With nobody who asks. */
@@ -412,6 +403,7 @@ check_unasked(void *arg, struct sts_entry *entry)
 static bool
 refresh(void *arg, struct sts_entry *entry)
 {
+	entry->is_prepared = false;
 	entry->is_refresh = ask_txt(arg, entry) == 0;
 	return entry->is_refresh;
 }

@@ -108,5 +108,10 @@ int mta_sts_ask(struct mta_sts *, const char *domain,
  * timer calls it every STS_REFRESH_TICK seconds.
  */
 void mta_sts_refresh(struct mta_sts *);
+/*
+ * mta_sts_prepare looks the domain's record up, since it may be asked for soon;
+ * what it tells of is fetched when that comes true.
+ */
+void mta_sts_prepare(struct mta_sts *, const char *domain);
 
 #endif

@@ -202,3 +202,48 @@ sts_entry_believes(const struct sts_entry *entry,
 		return false;
 	return entry->text == NULL || entry->fetched < row->fetched;
 }
+
+/* What is told. */
+
+static uint32_t
+ttl_of(const struct sts_entry *entry)
+{
+	int64_t left = (entry->checked - clock_monotonic_ms()) / 1000, life;
+
+	if (entry->text != NULL) {
+		life = (entry->ends - clock_monotonic_ms()) / 1000;
+		left = life < left ? life : left;
+	}
+	if (entry->why[0] != '\0' && left > MTA_STS_TTL_FAULT)
+		left = MTA_STS_TTL_FAULT;
+	if (entry->text != NULL && entry->is_unconfirmed &&
+	    left > MTA_STS_TTL_UNCONFIRMED)
+		left = MTA_STS_TTL_UNCONFIRMED;
+	if (left > MTA_STS_TTL_MAX)
+		left = MTA_STS_TTL_MAX;
+	return left > 0 ? (uint32_t)left : 0;
+}
+
+void
+sts_entry_tell(const struct sts_entry *entry, struct mta_sts_facts *facts,
+    struct sts_policy *policy)
+{
+	const char *why;
+
+	memset(facts, 0, sizeof(*facts));
+	facts->word = entry->word;
+	strlcpy(facts->why, entry->why, sizeof(facts->why));
+	facts->ttl = ttl_of(entry);
+	facts->status = entry->is_unknown || entry->is_local ? MTA_STS_UNKNOWN
+	                                                     : MTA_STS_ABSENT;
+	/* It was parsed when it came in. */
+	if (entry->text == NULL ||
+	    sts_policy_parse(policy, entry->text, entry->len, &why) == -1)
+		return;
+	facts->status = MTA_STS_FOUND;
+	facts->policy = policy;
+	strlcpy(facts->id, entry->id, sizeof(facts->id));
+	facts->expires = entry->expires;
+	facts->is_fresh = !entry->is_unknown && !entry->is_unconfirmed &&
+	                  sts_entry_has_wanted(entry);
+}

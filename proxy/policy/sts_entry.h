@@ -14,6 +14,7 @@
 #define STS_RECORD_PREFIX "_mta-sts."
 
 struct dns_answer;
+struct mta_sts_facts;
 struct state_policy;
 
 /* What went wrong last, printf-style, escaped; and that nothing did. */
@@ -42,5 +43,12 @@ void sts_entry_read_answer(struct sts_entry *, const struct dns_answer *);
  */
 bool sts_entry_believes(
     const struct sts_entry *, const struct state_policy *, struct sts_policy *);
+
+/*
+ * What who asks is told; policy is where the facts' policy is put, and must
+ * live as long.
+ */
+void sts_entry_tell(const struct sts_entry *, struct mta_sts_facts *,
+    struct sts_policy *policy);
 
 #endif

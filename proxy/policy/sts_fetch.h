@@ -3,57 +3,36 @@
 #define POSTERN_STS_FETCH_H
 
 /*
- * Fetches MTA-STS policy files over HTTPS as RFC 8461 3.3 has it, in the
- * caller's event loop.  What is in a file is for sts_policy.c; when one is to
- * be fetched, for mta_sts.c.
+ * Fetches MTA-STS policy files, each in its turn: so many at once, and of them
+ * so few from any one zone that its slow hosts do not stand in the way of the
+ * others.  What is in a file is for sts_policy.c; when one is to be fetched,
+ * for mta_sts.c.
  */
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "proxy/policy/sts_transfer.h"
 
-#include "proxy/policy/decision.h"
+#define STS_FETCHES_MAX      16 /* open at once */
+#define STS_FETCHES_ZONE_MAX 4 /* of these, from one zone */
+#define STS_QUEUE_MAX        1024 /* that wait for their turn */
+#define STS_QUEUE_ZONE_MAX   64 /* of these, from one zone */
+#define STS_UNREACHED_MAX    5 /* zones in a row, then the log is told */
 
-#define STS_FETCHES_MAX 64 /* at once */
-#define STS_HEADERS_MAX 65536 /* bytes of an answer's header lines */
-#define STS_WHY_MAX     256
-#define STS_ERROR_MAX   256
-
-struct config;
-struct dns;
-struct event_base;
 struct sts_fetcher;
 
-struct sts_fetched {
-	/*
-	 * RESULT_NONE: text is the file, of len bytes, never over
-	 * STS_BYTES_MAX.  Else RESULT_STS_POLICY_FETCH_ERROR or
-	 * RESULT_STS_WEBPKI_INVALID, and why says what failed, with the URL, in
-	 * printable ASCII.
-	 */
-	enum result_word word;
-	/* The failure is this machine's, and says nothing of the domain. */
-	bool is_local;
-	const char *text;
-	size_t len;
-	char why[STS_WHY_MAX];
-};
-
-/*
- * sts_fetcher_new readies libcurl and a copy of config's default trust file,
- * which HTTPS servers are judged by, so that it needs no file any more once
- * the process is locked in.  base and dns are borrowed.  NULL with a message.
- */
+/* sts_fetcher_new: as sts_transfers_new. */
 struct sts_fetcher *sts_fetcher_new(struct event_base *, struct dns *,
     const struct config *, char error[STS_ERROR_MAX]);
-/* sts_fetcher_free ends one that has no open fetch; NULL is fine. */
+/* sts_fetcher_free ends one that has no fetch left; NULL is fine. */
 void sts_fetcher_free(struct sts_fetcher *);
 
 /*
  * sts_fetch asks for https://mta-sts.DOMAIN/.well-known/mta-sts.txt.  Returns
  * 0, and done will be called exactly once, from the event loop and never
- * before this returns, within config's mta_sts.timeout, with a result that is
- * valid until done returns; or -1 with errno EINVAL (no such host can be),
- * EAGAIN (STS_FETCHES_MAX, or the DNS's own maxima) or ENOMEM.
+ * before this returns, with a result that is valid until done returns; or -1
+ * with errno EINVAL (no such host can be), EAGAIN (STS_QUEUE_MAX or
+ * STS_QUEUE_ZONE_MAX) or ENOMEM.  A fetch waits for its turn no longer than
+ * config's mta_sts.timeout, and takes no longer than that again; what has not
+ * had its turn by then is a failure of this machine's (is_local).
  */
 int sts_fetch(struct sts_fetcher *, const char *domain,
     void (*done)(void *arg, const struct sts_fetched *), void *arg);

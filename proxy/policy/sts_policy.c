@@ -2,8 +2,9 @@
 /*
  * The two grammars of RFC 8461, read strictly.  A text that breaks them is no
  * policy, and mail then goes on as without one: so what the grammars leave
- * open is taken, and of what they forbid the one thing that many files have,
- * empty lines.
+ * open is taken, and of what they forbid whatever can be left out without
+ * making the policy a weaker one: empty lines, empty values of fields that
+ * postern does not know, and mx lines that match no host.
  */
 
 #include "proxy/policy/sts_policy.h"
@@ -28,6 +29,7 @@ struct reading {
 	bool has_version;
 	bool has_mode;
 	bool has_max_age;
+	bool has_bad_mx;
 };
 
 const char *
@@ -134,7 +136,10 @@ is_id(struct slice value)
 	return value.len >= 1 && value.len <= STS_ID_MAX;
 }
 
-/* Printable, without '=', ';' and spaces; ';' cannot be in one here. */
+/*
+ * Printable, without '=', ';' and spaces; ';' cannot be in one here.  It may be
+ * empty, which an id may not.
+ */
 static bool
 is_extension_value(struct slice value)
 {
@@ -144,7 +149,7 @@ is_extension_value(struct slice value)
 		if (value.text[i] <= ' ' || value.text[i] > '~' ||
 		    value.text[i] == '=')
 			return false;
-	return value.len > 0;
+	return true;
 }
 
 /* One field; the first id is the one that counts. */
@@ -232,7 +237,7 @@ is_policy_value(struct slice value)
 	for (i = 0; i < value.len; i += n)
 		if ((n = utf8_len(value, i)) == 0)
 			return false;
-	return value.len > 0;
+	return true;
 }
 
 static const char *
@@ -277,29 +282,34 @@ read_max_age(struct reading *reading, struct slice value)
 	return NULL;
 }
 
-static const char *
+/* In lower case, as it is kept. */
+static bool
+is_pattern(const char *text)
+{
+	if (strncmp(text, WILDCARD, WILDCARD_LENGTH) == 0)
+		text += WILDCARD_LENGTH;
+	return dns_name_is_host(text);
+}
+
+/*
+ * A line that can match no host is as good as not there, and of too many the
+ * last ones are: fewer hosts pass then, where no policy would let all pass.
+ */
+static void
 read_mx(struct reading *reading, struct slice value)
 {
 	struct sts_policy *policy = reading->policy;
-	const char *host;
-	char *pattern;
+	char pattern[STS_PATTERN_MAX];
 	size_t i;
 
-	if (policy->mx_count == STS_MX_MAX)
-		return "it has more mx lines than postern takes";
-	pattern = policy->mx[policy->mx_count];
-	if (value.len >= STS_PATTERN_MAX)
-		return "an mx line is too long for a name";
-	for (i = 0; i < value.len; i++)
+	for (i = 0; i < value.len && i < sizeof(pattern) - 1; i++)
 		pattern[i] = (char)tolower((unsigned char)value.text[i]);
 	pattern[i] = '\0';
-	host = pattern;
-	if (strncmp(host, WILDCARD, WILDCARD_LENGTH) == 0)
-		host += WILDCARD_LENGTH;
-	if (strlen(pattern) != value.len || !dns_name_is_host(host))
-		return "an mx line has no host name, nor \"*.\" and a name";
-	policy->mx_count++;
-	return NULL;
+	if (i < value.len || !is_pattern(pattern))
+		reading->has_bad_mx = true;
+	else if (policy->mx_count < STS_MX_MAX)
+		strlcpy(policy->mx[policy->mx_count++], pattern,
+		    sizeof(policy->mx[0]));
 }
 
 /* Of fields that are there twice the first one counts, but for mx. */
@@ -307,7 +317,7 @@ static const char *
 read_field(struct reading *reading, struct slice name, struct slice value)
 {
 	if (is_text(name, "mx"))
-		return read_mx(reading, value);
+		read_mx(reading, value);
 	if (is_text(name, "version") && !reading->has_version)
 		return read_version(reading, value);
 	if (is_text(name, "mode") && !reading->has_mode)
@@ -331,7 +341,7 @@ read_line(struct reading *reading, struct slice line)
 		return "a line is not \"key: value\"";
 	skip_space(&line);
 	if (!is_policy_value(line))
-		return "a value is empty or not clean text";
+		return "a value is not clean text";
 	return read_field(reading, name, line);
 }
 
@@ -345,7 +355,10 @@ missing(const struct reading *reading)
 	if (!reading->has_max_age)
 		return "it has no max_age";
 	if (reading->policy->mx_count == 0 && reading->policy->mode != STS_NONE)
-		return "it has no mx line";
+		return reading->has_bad_mx
+		           ? "none of its mx lines has a host name, or \"*.\" "
+		             "and a name"
+		           : "it has no mx line";
 	return NULL;
 }
 

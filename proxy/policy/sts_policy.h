@@ -13,7 +13,7 @@
 
 #define STS_ID_MAX      32
 #define STS_BYTES_MAX   65536 /* of a policy file */
-#define STS_MX_MAX      64 /* mx lines of one policy */
+#define STS_MX_MAX      64 /* mx lines of one policy; more are left out */
 #define STS_PATTERN_MAX 256 /* NUL included */
 #define STS_AGE_MAX     31557600 /* seconds: RFC 8461 3.2 */
 /* Of a policy as postern writes it, about 17 KB: a line an mx, and the rest. */

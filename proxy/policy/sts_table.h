@@ -84,6 +84,7 @@ struct sts_entry {
 	enum sts_phase phase;
 	bool is_background; /* FETCH: nobody waits for it */
 	bool is_refresh; /* nobody has asked for what is under way */
+	bool is_prepared; /* nobody asked for more than the record yet */
 	int64_t checked; /* the TXT record's answer counts until then */
 	bool is_unknown; /* the TXT record could not be told */
 	bool is_local; /* the fetch failed for this machine's fault */

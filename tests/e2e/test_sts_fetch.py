@@ -16,13 +16,17 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from lab import hostile_tls
 from lab.gateway import BUILD
 from lab.netns import Namespace
 from lab.pki import Authority, days, self_signed
+from OpenSSL import SSL
 
 RESOLVER, IPV4, IPV6 = "127.0.0.53", "203.0.113.1", "2001:db8::1"
 TLS11, TLS12 = "203.0.113.11", "203.0.113.12"  # speak nothing newer
+HOSTILE = "203.0.113.13"  # speaks no TLS that a library speaks
 REFUSING = "2001:db8::dead"  # nobody listens there
 ANCHOR = ("elsewhere.example. IN DS 1 13 2 " + "0" * 64 + "\n")
 TIMEOUT = 4
@@ -84,6 +88,9 @@ class PolicyHost:
         self._listen(socket.AF_INET6, IPV6, newest)
         self._listen(socket.AF_INET, TLS11, ssl.TLSVersion.TLSv1_1)
         self._listen(socket.AF_INET, TLS12, ssl.TLSVersion.TLSv1_2)
+        self.hostile = namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.hostile.bind((HOSTILE, 443))
+        self.hostile.listen(64)
         resolver = namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
         resolver.bind((RESOLVER, 53))
         threading.Thread(target=self._resolve, args=[resolver],
@@ -191,7 +198,7 @@ class PolicyHost:
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
     namespace = Namespace("sts")
-    for address in (IPV4, IPV6, TLS11, TLS12, REFUSING):
+    for address in (IPV4, IPV6, TLS11, TLS12, HOSTILE, REFUSING):
         namespace.run("ip", "address", "add", address, "dev", "lo")
     directory = tmp_path_factory.mktemp("sts")
     directory.chmod(0o755)
@@ -326,6 +333,140 @@ def test_certificates(host, name):
     assert f"mta-sts.{domain}" not in host.requests, "asked before it was sure"
 
 
+# What costs the client more than the server.  A good host that answers only
+# when the bad one was given up shows that the loop went on: by the time that
+# it would have stood still, the fetch from the good one is over.
+
+def waits_for(event):
+    def act(connection):
+        assert event.wait(20)
+        connection.sendall(reply())
+        connection.unwrap()
+    return act
+
+
+def one_hostile(host, act):
+    """Lets act have the next connection to HOSTILE; an event for its end."""
+    over = threading.Event()
+
+    def serve():
+        connection, _ = host.hostile.accept()
+        with contextlib.suppress(OSError, SSL.Error), connection:
+            connection.settimeout(20)
+            act(connection)
+        over.set()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return over
+
+
+def sends(flight):
+    """The server's first flight, and then nothing."""
+    def act(connection):
+        connection.recv(16384)
+        connection.sendall(flight)
+        while connection.recv(4096):
+            pass
+    return act
+
+
+KEY = "the certificate's key is not one postern checks"
+TOO_LONG = "the server's TLS messages are longer than postern reads"
+
+
+def _flights():
+    odd, certificate = hostile_tls.odd, hostile_tls.certificate
+    big, pss = odd(65536), hostile_tls.RSA_PSS
+    small = certificate(odd(2048), 65537)
+    return {
+        "modulus": ([certificate(big, 65537)], 65536, KEY),
+        "modulus-and-exponent": ([certificate(big, odd(65534))], 65536, KEY),
+        "exponent": ([certificate(odd(8192), odd(8190))], 8192, KEY),
+        "exponent-just": ([certificate(odd(2048), odd(65))], 2048, KEY),
+        "modulus-just": ([certificate(odd(8200), 65537)], 8200, KEY),
+        "pss": ([certificate(big, odd(65534), pss)], 65536, KEY, pss),
+        "issuer": ([small, certificate(odd(16384), odd(16382))], 2048, KEY),
+        "dsa": ([certificate(odd(2048), 65537, hostile_tls.DSA)], 2048, KEY),
+        "message": ([certificate(odd(300000), 65537)], 2048, TOO_LONG),
+        "certificates": ([small] * 60, 2048, TOO_LONG),
+        "junk": ([b"\x30\x80junk"], 2048, "the certificate cannot be read"),
+        "torn": ([small[:-9]], 2048, "the certificate cannot be read"),
+    }
+
+
+@pytest.mark.parametrize("name", _flights())
+def test_hostile_keys(host, name):
+    chain, bits, why, *kind = _flights()[name]
+    over = one_hostile(host, sends(hostile_tls.flight(chain, bits, *kind)))
+    bad = host.add(f"{name}.hostile.example", addresses=(HOSTILE,))
+    good = host.add("meanwhile.example", waits_for(over))
+    got = host.fetch(bad, good)
+    assert (got[bad].word, got[bad].is_local) == ("sts-webpki-invalid", False)
+    assert why in got[bad].why
+    assert got[good].word == "none", got
+
+
+@pytest.fixture(scope="module")
+def large_key():
+    """8676 bits that a library signs with; no primes had to be searched."""
+    p, q = 2 ** 4253 - 1, 2 ** 4423 - 1
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    return rsa.RSAPrivateNumbers(
+        p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q),
+        rsa.rsa_crt_iqmp(p, q),
+        rsa.RSAPublicNumbers(65537, p * q)).private_key()
+
+
+@pytest.mark.parametrize("address", [IPV4, TLS12], ids=["tls13", "tls12"])
+def test_large_certificates(host, large_key, address):
+    names = ["mta-sts.large.example"]
+
+    def fetch(certificate):
+        host.add("large.example", certificate=certificate,
+                 addresses=(address,))
+        return host.fetch("large.example")["large.example"]
+
+    assert fetch(host.root.issue(names, key="rsa4096")).word == "none"
+    assert fetch(host.root.issue(names + ["a.example"] * 1000)).word == "none"
+    for certificate, why in (
+            (host.root.issue(names, key=large_key), KEY),
+            (self_signed(names + ["a"] * 20000), TOO_LONG)):
+        got = fetch(certificate)
+        assert got.word == "sts-webpki-invalid", got
+        assert why in got.why
+
+
+def test_new_handshake(host):
+    """A server that asks for one, once its certificate was found good: what
+    libcurl does then waits for that server alone."""
+    domain = "again.hostile.example"
+    host.add(domain, addresses=(HOSTILE,))
+    certificate = host.root.issue([f"mta-sts.{domain}"])
+    chain, key = (host.directory / f"again.{kind}" for kind in ("pem", "key"))
+    certificate.write(chain, key)
+    context = SSL.Context(SSL.TLSv1_2_METHOD)
+    context.use_certificate_chain_file(str(chain))
+    context.use_privatekey_file(str(key))
+
+    def act(connection):
+        connection.settimeout(None)
+        tls = SSL.Connection(context, connection)
+        tls.set_accept_state()
+        tls.do_handshake()
+        assert tls.recv(4096).startswith(b"GET ")
+        tls.renegotiate()
+        tls.do_handshake()  # a HelloRequest, and no more
+        while connection.recv(4096):
+            pass
+
+    over = one_hostile(host, act)
+    good = host.add("meanwhile.example", waits_for(over))
+    got = host.fetch(domain, good)
+    assert got[domain].word == "sts-policy-fetch-error"
+    assert "asks for another TLS handshake" in got[domain].why
+    assert got[good].word == "none", got
+
+
 def test_old_tls(host):
     domain = host.add("tls11.example", addresses=(TLS11,))
     got = host.fetch(domain)[domain]
@@ -348,6 +489,20 @@ def test_unreachable(host):
     assert "SERVFAIL" in got["servfail.example"].why
 
 
+def test_no_route(host):
+    """It says nothing of the domain, unless one of its hosts was in reach."""
+    host.add("unrouted.example", addresses=("198.51.100.1", "2001:db8:1::1"))
+    host.add("routed.example", addresses=("198.51.100.1", REFUSING))
+    host.add("answers.example", addresses=("2001:db8:1::1", IPV4))
+    got = host.fetch("unrouted.example", "routed.example", "answers.example")
+    assert got["unrouted.example"].word == "sts-policy-fetch-error"
+    assert got["unrouted.example"].is_local
+    assert "this machine has no route" in got["unrouted.example"].why
+    assert got["routed.example"].word == "sts-policy-fetch-error"
+    assert not got["routed.example"].is_local
+    assert got["answers.example"].word == "none"
+
+
 def test_deadline(host):
     host.add("drips.example", drip)
     host.add("silent.example", lambda connection: connection.recv(1))
@@ -356,6 +511,24 @@ def test_deadline(host):
         assert result.word == "sts-policy-fetch-error", domain
         assert result.why.endswith(
             f"not had within {TIMEOUT} seconds (mta_sts.timeout)"), result
+
+
+def test_many_mute_hosts(host):
+    """One zone's, of which each would take all the time it gets: who comes
+    last is not kept waiting by them."""
+    mute = [host.add(f"d{number}.mute.example",
+                     lambda connection: connection.recv(1))
+            for number in range(64)]
+    host.add("good.example")
+    got = host.fetch(*mute, "good.example")
+    assert got["good.example"].word == "none", got["good.example"]
+    had_turn = [domain for domain in mute
+                if "not had within" in got[domain].why]
+    assert 4 <= len(had_turn) <= 8, had_turn
+    for domain in set(mute) - set(had_turn):
+        assert got[domain].word == "sts-policy-fetch-error"
+        assert got[domain].is_local
+        assert "others were waited for longer than" in got[domain].why
 
 
 def test_bad_trust(host):

@@ -712,6 +712,96 @@ ask_again(void *arg, const struct mta_sts_facts *facts)
 	assert_string_equal(facts->policy->mx[0], "mx.a.example");
 }
 
+/* The record only, until somebody asks. */
+static void
+test_prepare(void **state)
+{
+	(void)state;
+	begin_with(NULL, SHARED);
+	mta_sts_prepare(sts, "a.example");
+	assert_string_equal(resolver.name, "_mta-sts.a.example");
+	mta_sts_prepare(sts, "a.example");
+	reply_id("1");
+	mta_sts_prepare(sts, "a.example");
+	assert_int_equal(resolver.count, 1);
+	assert_int_equal(peer_question.count, 0);
+	assert_int_equal(web.count, 0);
+	peer_question.error = EAGAIN;
+	assert_int_equal(ask("a.example"), 0);
+	assert_int_equal(resolver.count, 1);
+	assert_int_equal(peer_question.count, 1);
+	assert_int_equal(web.count, 1);
+	assert_int_equal(told.count, 0);
+	assert_int_equal(ask("a.example"), 0);
+	serve(ENFORCE);
+	assert_int_equal(told.count, 2);
+	assert_found("1", "mx.a.example");
+	assert_true(told.facts.is_fresh);
+	/* All is at hand: nothing to prepare. */
+	mta_sts_prepare(sts, "a.example");
+	assert_int_equal(ask("a.example"), 0);
+	assert_int_equal(told.count, 3);
+	assert_int_equal(resolver.count, 1);
+	/* The record has to be looked at again. */
+	pass(300);
+	mta_sts_prepare(sts, "a.example");
+	assert_int_equal(resolver.count, 2);
+	assert_int_equal(ask("a.example"), 0);
+	assert_int_equal(told.count, 3);
+	reply_id("1");
+	assert_int_equal(told.count, 4);
+	assert_found("1", "mx.a.example");
+	assert_int_equal(web.count, 1);
+}
+
+/* Who asks before the record is there waits for all of it. */
+static void
+test_ask_while_prepared(void **state)
+{
+	(void)state;
+	mta_sts_prepare(sts, "a.example");
+	assert_int_equal(ask("a.example"), 0);
+	reply_id("1");
+	serve(ENFORCE);
+	assert_int_equal(told.count, 1);
+	assert_found("1", "mx.a.example");
+}
+
+/* Prepared, and not asked for before it was too late. */
+static void
+test_prepared_too_early(void **state)
+{
+	(void)state;
+	mta_sts_prepare(sts, "a.example");
+	reply_id("1");
+	pass(300);
+	assert_int_equal(ask("a.example"), 0);
+	assert_int_equal(resolver.count, 2);
+	reply_id("2");
+	serve(OTHER);
+	assert_int_equal(told.count, 1);
+	assert_found("2", "mx2.a.example");
+}
+
+static void
+test_prepare_fails(void **state)
+{
+	(void)state;
+	mta_sts_prepare(sts, "a.example");
+	reply(DNS_FAILED, 0, NULL);
+	assert_int_equal(ask("a.example"), 0);
+	assert_int_equal(told.count, 1);
+	assert_int_equal(told.facts.status, MTA_STS_UNKNOWN);
+	resolver.error = EAGAIN;
+	mta_sts_prepare(sts, "b.example");
+	resolver.error = 0;
+	assert_int_equal(ask("b.example"), 0);
+	reply(DNS_NXDOMAIN, 300, NULL);
+	assert_int_equal(told.count, 2);
+	assert_int_equal(told.facts.status, MTA_STS_ABSENT);
+	assert_int_equal(web.count, 0);
+}
+
 /* An answer may lead to the next question. */
 static void
 test_ask_from_answer(void **state)
@@ -812,6 +902,24 @@ test_refresh_without_mail(void **state)
 		serve(OTHER);
 	}
 	assert_int_equal(day, 35);
+}
+
+/* A record that was looked up for nobody is no end of it. */
+static void
+test_refresh_of_prepared(void **state)
+{
+	(void)state;
+	have_policy();
+	pass(DAY);
+	mta_sts_prepare(sts, "a.example");
+	reply_id("1");
+	assert_false(web.is_open);
+	tick();
+	reply_id("1");
+	assert_true(web.is_open);
+	serve(OTHER);
+	assert_int_equal(ask("a.example"), 0);
+	assert_found("1", "mx2.a.example");
 }
 
 /* In vain: not tried at each turn, and it ends when it does. */
@@ -1266,9 +1374,14 @@ main(void)
 	    TEST(test_local_faults),
 	    TEST(test_waiters),
 	    TEST(test_too_many_waiters),
+	    TEST(test_prepare),
+	    TEST(test_ask_while_prepared),
+	    TEST(test_prepared_too_early),
+	    TEST(test_prepare_fails),
 	    TEST(test_ask_from_answer),
 	    TEST(test_refresh),
 	    TEST(test_refresh_without_mail),
+	    TEST(test_refresh_of_prepared),
 	    TEST(test_refresh_fails),
 	    TEST(test_refresh_local_faults),
 	    TEST(test_refresh_timer),

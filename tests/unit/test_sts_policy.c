@@ -28,6 +28,8 @@ static const struct {
     {"v=STSv1; id=" ID32 "x", -1, ""},
     {"v=STSv1; id=1; ext=!a:z~", 1, "1"},
     {"v=STSv1; ext=a; id=1", 1, "1"},
+    {"v=STSv1; id=1; ext=", 1, "1"}, /* a tolerance */
+    {"v=STSv1; ext=; id=1;", 1, "1"},
     {"v=STSv1; " NAME32 "=a; id=1", 1, "1"},
     {"v=STSv1; " NAME32 "x=a; id=1", -1, ""},
     {"v=STSv1; id=1; id=2", 1, "1"},
@@ -61,7 +63,6 @@ static const struct {
     {"v=STSv1; id=a-b", -1, ""},
     {"v=STSv1; id=a b", -1, ""},
     {"v=STSv1; id=1; ext", -1, ""},
-    {"v=STSv1; id=1; ext=", -1, ""},
     {"v=STSv1; id=1; ext=a=b", -1, ""},
     {"v=STSv1; id=1; _ext=a", -1, ""},
     {"v=STSv1; id=1; ext=\x80", -1, ""},
@@ -157,7 +158,9 @@ static const char *const valid[] = {
     HEAD TAIL "\nkey: value",
     HEAD TAIL "\nkey: a \xc3\xa4 \xe2\x82\xac \xf0\x9f\x93\xa7 z",
     HEAD TAIL "\n" NAME32 ": a:b",
-    HEAD TAIL "\n\r\n\n \n", /* a tolerance */
+    HEAD TAIL "\n\r\n\n \n", /* a tolerance, as are the next */
+    HEAD TAIL "\nkey:",
+    HEAD "key: \r\n" TAIL,
     /* The first one counts. */
     HEAD TAIL "\nversion: STSv2\nmode: other\nmax_age: never",
 };
@@ -190,22 +193,25 @@ static const struct {
     {HEAD TAIL "\n" NAME32 "x: value", "a line is not \"key: value\""},
     {"\xef\xbb\xbf" HEAD TAIL, "a line is not \"key: value\""},
     {"<!DOCTYPE html>\n", "a line is not \"key: value\""},
-    {HEAD TAIL "\nkey:", "a value is empty or not clean text"},
-    {HEAD TAIL "\nkey: ", "a value is empty or not clean text"},
-    {HEAD TAIL "\nkey: a\tb", "a value is empty or not clean text"},
-    {HEAD TAIL "\nkey: a\x7f", "a value is empty or not clean text"},
-    {HEAD TAIL "\nkey: a\rb", "a value is empty or not clean text"},
-    {HEAD TAIL "\r", "a value is empty or not clean text"},
-    {"version: STSv1\rmode: none\rmax_age: 1\r",
-	"a value is empty or not clean text"},
-    {HEAD TAIL "\nkey: \x80", "a value is empty or not clean text"},
-    {HEAD TAIL "\nkey: \xc3", "a value is empty or not clean text"},
-    {HEAD TAIL "\nkey: \xc3z", "a value is empty or not clean text"},
-    {HEAD TAIL "\nkey: \xc0\xaf", "a value is empty or not clean text"},
-    {HEAD TAIL "\nkey: \xe0\x9f\xbf", "a value is empty or not clean text"},
-    {HEAD TAIL "\nkey: \xed\xa0\x80", "a value is empty or not clean text"},
-    {HEAD TAIL "\nkey: \xf0\x8f\xbf\xbf", "a value is empty or not clean text"},
-    {HEAD TAIL "\nkey: \xf4\x90\x80\x80", "a value is empty or not clean text"},
+    {"version:\nmode: testing\n" TAIL, "its version is not STSv1"},
+    {"version: STSv1\nmode:\n" TAIL,
+	"its mode is none of enforce, testing, none"},
+    {HEAD "mx: a.example\nmax_age:",
+	"its max_age is not a number of 1 to 10 digits"},
+    {HEAD "mx: a\x01.example\n" TAIL, "a value is not clean text"},
+    {HEAD TAIL "\nkey: a\tb", "a value is not clean text"},
+    {HEAD TAIL "\nkey: a\x7f", "a value is not clean text"},
+    {HEAD TAIL "\nkey: a\rb", "a value is not clean text"},
+    {HEAD TAIL "\r", "a value is not clean text"},
+    {"version: STSv1\rmode: none\rmax_age: 1\r", "a value is not clean text"},
+    {HEAD TAIL "\nkey: \x80", "a value is not clean text"},
+    {HEAD TAIL "\nkey: \xc3", "a value is not clean text"},
+    {HEAD TAIL "\nkey: \xc3z", "a value is not clean text"},
+    {HEAD TAIL "\nkey: \xc0\xaf", "a value is not clean text"},
+    {HEAD TAIL "\nkey: \xe0\x9f\xbf", "a value is not clean text"},
+    {HEAD TAIL "\nkey: \xed\xa0\x80", "a value is not clean text"},
+    {HEAD TAIL "\nkey: \xf0\x8f\xbf\xbf", "a value is not clean text"},
+    {HEAD TAIL "\nkey: \xf4\x90\x80\x80", "a value is not clean text"},
 };
 
 static const char *const bad_patterns[] = {
@@ -264,7 +270,7 @@ test_invalid(void **state)
 			fail_msg("\"%s\": %s", invalid[i].text, why);
 	}
 	assert_string_equal(
-	    parse(nul, sizeof(nul) - 1), "a value is empty or not clean text");
+	    parse(nul, sizeof(nul) - 1), "a value is not clean text");
 }
 
 static void
@@ -276,12 +282,50 @@ test_bad_patterns(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(bad_patterns) / sizeof(bad_patterns[0]); i++) {
-		snprintf(
-		    text, sizeof(text), HEAD "mx: %s\n" TAIL, bad_patterns[i]);
+		snprintf(text, sizeof(text), HEAD "mx: %s\nmax_age: 1",
+		    bad_patterns[i]);
 		why = parse(text, strlen(text));
-		if (why == NULL || strstr(why, "an mx line ") != why)
+		if (why == NULL || strstr(why, "none of its mx lines ") != why)
 			fail_msg("%s: %s", bad_patterns[i], why);
+		/* Beside a good one it is as if it were not there. */
+		snprintf(text, sizeof(text), HEAD "mx: %s\n" TAIL "\nmx: %s",
+		    bad_patterns[i], bad_patterns[i]);
+		if ((why = parse(text, strlen(text))) != NULL)
+			fail_msg("%s: %s", bad_patterns[i], why);
+		assert_int_equal(policy.mode, STS_TESTING);
+		assert_int_equal(policy.mx_count, 1);
+		assert_string_equal(policy.mx[0], "a.example");
+		/* And a domain that asks for nothing names no hosts. */
+		snprintf(text, sizeof(text),
+		    "version: STSv1\nmx: %s\nmode: none\nmax_age: 1",
+		    bad_patterns[i]);
+		if ((why = parse(text, strlen(text))) != NULL)
+			fail_msg("%s: %s", bad_patterns[i], why);
+		assert_int_equal(policy.mode, STS_NONE);
 	}
+}
+
+/* To the byte what a pattern may be, and one more. */
+static void
+test_long_pattern(void **state)
+{
+	static const char name[] =
+	    "mx: *."
+	    "a12345678901234567890123456789012345678901234567890123456789012."
+	    "a12345678901234567890123456789012345678901234567890123456789012."
+	    "a12345678901234567890123456789012345678901234567890123456789012."
+	    "a1234567890123456789012345678901234567890123456789012345678901";
+	char text[1024];
+
+	(void)state;
+	snprintf(text, sizeof(text), HEAD "%.*s\n%s\nmax_age: 1",
+	    (int)strlen(name) - 1, name, name);
+	assert_null(parse(text, strlen(text)));
+	assert_int_equal(policy.mx_count, 1);
+	assert_int_equal(strlen(policy.mx[0]), STS_PATTERN_MAX - 1);
+	snprintf(text, sizeof(text), HEAD "%s\nmax_age: 1", name);
+	assert_string_equal(parse(text, strlen(text)),
+	    "none of its mx lines has a host name, or \"*.\" and a name");
 }
 
 static void
@@ -333,9 +377,12 @@ test_bounds(void **state)
 	assert_null(parse(text, len));
 	assert_int_equal(policy.mx_count, STS_MX_MAX);
 	assert_true(sts_policy_has(&policy, "mx63.example"));
+	/* One more is left out: no host passes by it. */
 	len += (size_t)sprintf(text + len, "mx: one.more\n");
-	assert_string_equal(
-	    parse(text, len), "it has more mx lines than postern takes");
+	assert_null(parse(text, len));
+	assert_int_equal(policy.mx_count, STS_MX_MAX);
+	assert_true(sts_policy_has(&policy, "mx63.example"));
+	assert_false(sts_policy_has(&policy, "one.more"));
 	free(text);
 }
 
@@ -460,6 +507,7 @@ main(void)
 	    cmocka_unit_test(test_valid),
 	    cmocka_unit_test(test_invalid),
 	    cmocka_unit_test(test_bad_patterns),
+	    cmocka_unit_test(test_long_pattern),
 	    cmocka_unit_test(test_mode_none),
 	    cmocka_unit_test(test_max_age),
 	    cmocka_unit_test(test_bounds),
