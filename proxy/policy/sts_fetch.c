@@ -116,7 +116,7 @@ note_reach(struct sts_fetcher *fetcher, const struct fetch *fetch,
 {
 	if (fetched->reach == STS_REACH_HOST)
 		fetcher->unreached = 0;
-	if (fetched->reach != STS_REACH_NOBODY ||
+	if (fetched->reach != STS_REACH_NOBODY || fetched->is_local ||
 	    (fetcher->unreached > 0 &&
 		strcmp(fetcher->unreached_zone, fetch->zone) == 0))
 		return;
@@ -219,6 +219,7 @@ next(const struct sts_fetcher *fetcher)
 	if (fetcher->open_count >= STS_FETCHES_MAX)
 		return NULL;
 	TAILQ_FOREACH (fetch, &fetcher->waiting, entry) {
+		/* cppcheck-suppress uninitvar */
 		count = count_zone(&fetcher->open, fetch->zone);
 		if (count < least) {
 			least = count;

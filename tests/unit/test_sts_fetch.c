@@ -421,10 +421,11 @@ test_ask_from_callback(void **state)
 
 /* Hosts that nobody reaches, or that are: the log is told once. */
 static void
-try_reach(const char *domain, enum sts_reach reach)
+try_reach(const char *domain, enum sts_reach reach, bool is_local)
 {
 	struct sts_fetched fetched = {.word = RESULT_STS_POLICY_FETCH_ERROR,
 	    .reach = reach,
+	    .is_local = is_local,
 	    .why = "nobody there"};
 
 	assert_int_equal(fetch(domain), 0);
@@ -464,20 +465,21 @@ test_nobody_is_reached(void **state)
 	(void)state;
 	assert_non_null(log);
 	assert_int_not_equal(dup2(fileno(log), STDERR_FILENO), -1);
-	/* One zone is no reason, nor are hosts without an address. */
+	/* One zone is no reason, nor is what has another one. */
 	for (i = 0; i < STS_UNREACHED_MAX; i++) {
-		try_reach("b.one.example", STS_REACH_NOBODY);
-		try_reach(domains[i], STS_REACH_UNTRIED);
+		try_reach("b.one.example", STS_REACH_NOBODY, false);
+		try_reach(domains[i], STS_REACH_UNTRIED, false);
+		try_reach(domains[i], STS_REACH_NOBODY, true);
 	}
 	assert_int_equal(warnings(log), 0);
 	for (n = 0; n < 2; n++) {
-		try_reach("good.example", STS_REACH_HOST);
+		try_reach("good.example", STS_REACH_HOST, false);
 		for (i = 0; i < STS_UNREACHED_MAX - 1; i++)
-			try_reach(domains[i], STS_REACH_NOBODY);
+			try_reach(domains[i], STS_REACH_NOBODY, false);
 		assert_int_equal(warnings(log), n);
-		try_reach(domains[i], STS_REACH_NOBODY);
+		try_reach(domains[i], STS_REACH_NOBODY, false);
 		assert_int_equal(warnings(log), n + 1);
-		try_reach(domains[i + 1], STS_REACH_NOBODY);
+		try_reach(domains[i + 1], STS_REACH_NOBODY, false);
 		assert_int_equal(warnings(log), n + 1);
 	}
 	dup2(own, STDERR_FILENO);
