@@ -206,17 +206,20 @@ retire_other(struct session *session, bool is_abrupt)
 }
 
 /*
- * The other connection proves the recipient, but cannot take this one's place
- * as it is.  What is observed passes by the one there is.
+ * The other connection is the one, but cannot take this one's place as it is.
+ * What is observed passes by the one there is, and would have been sent apart
+ * where the other proves it.
  */
 static void
-cannot_replace(struct session *session)
+cannot_replace(struct session *session, const struct verdict *verdict)
 {
 	retire_other(session, false);
-	if (session->asking.verdict.passes)
-		session_let_through_apart(session);
-	else
+	if (!session->asking.verdict.passes)
 		session_send_apart(session);
+	else if (verdict->would_refuse)
+		session_let_through(session);
+	else
+		session_let_through_apart(session);
 }
 
 /* MAIL and all recipients go out at once: no more than there is room. */
@@ -267,12 +270,12 @@ on_other_up(struct session *session)
 		return;
 	}
 	if (!serves_all(session) || !has_room(session)) {
-		cannot_replace(session);
+		cannot_replace(session, &verdict);
 		return;
 	}
 	if (!shows_the_same(session)) {
 		if (asking->verdict.passes) {
-			cannot_replace(session);
+			cannot_replace(session, &verdict);
 			return;
 		}
 		session_end(session, "other capabilities", 421, "4.3.0",
