@@ -32,10 +32,25 @@ on_done(void *arg, uint32_t found)
 	done_count++;
 }
 
+/* Ends what a test began and had no more interest in. */
+static void
+end_lookups(void)
+{
+	size_t i;
+
+	for (i = 0; i < asked_count; i++) {
+		if (asked[i].done == NULL)
+			continue;
+		begin(DNS_FAILED, false, 0);
+		reply(asked[i].name, asked[i].type);
+	}
+}
+
 static void
 fresh(enum dns_status ipv4, bool ipv4_secure, enum dns_status ipv6,
     bool ipv6_secure)
 {
+	end_lookups();
 	free(host.bytes);
 	memset(&host, 0, sizeof(host));
 	strlcpy(host.name, "mx.example", sizeof(host.name));
@@ -340,6 +355,8 @@ static int
 teardown(void **state)
 {
 	(void)state;
+	end_lookups();
+	asked_count = 0;
 	free(host.bytes);
 	host.bytes = NULL;
 	return 0;
