@@ -21,7 +21,7 @@ struct sts_table;
 #define STS_REFRESH_OPEN_MAX  4 /* refreshes under way */
 #define STS_REFRESH_ROUND     300 /* seconds from the table's end to the next */
 /* Seconds after which a domain that nobody asks for is left to expire. */
-#define STS_REFRESH_UNUSED_MAX (35 * 86400)
+#define STS_REFRESH_UNUSED_MAX INT64_C(3024000) /* 35 days */
 
 /*
  * sts_refresh_new has begin called for entries whose policy is stale; it

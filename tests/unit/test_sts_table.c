@@ -155,7 +155,7 @@ test_party(void **state)
 {
 	static const char *const formats[] = {
 	    "n%zu.evil.test", "n%zu.deep.below.evil.test", "n%zu.evil.co.uk"};
-	const size_t many = 2 * STS_TABLE_BYTES_MAX / big_size;
+	const size_t many = (size_t)2 * STS_TABLE_BYTES_MAX / big_size;
 	char domain[64];
 	size_t f, i;
 
@@ -243,7 +243,7 @@ test_replaced(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < 2 * STS_TABLE_BYTES_MAX / big_size; i++)
+	for (i = 0; i < (size_t)2 * STS_TABLE_BYTES_MAX / big_size; i++)
 		put(entry, &big);
 	assert_false(sts_table_is_full(table));
 	clock_fake(1000 + AGE * 1000, WALL + AGE);
@@ -268,8 +268,8 @@ static const struct {
     /* The wall clock alone jumps. */
     {0, AGE, AGE - 1, 0, true, false},
     {0, AGE, AGE, 0, true, true},
-    {0, AGE, 1000 * AGE, AGE - 1, true, true},
-    {0, AGE, 1000 * AGE, AGE, false, true},
+    {0, AGE, INT64_C(1000) * AGE, AGE - 1, true, true},
+    {0, AGE, INT64_C(1000) * AGE, AGE, false, true},
     {0, AGE, -AGE, AGE - 1, true, true},
     {0, AGE, -AGE, AGE, false, true},
     {0, AGE, -1, 0, true, true},
