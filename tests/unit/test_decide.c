@@ -479,6 +479,41 @@ test_hosts_each_by_its_own(void **state)
 	assert_int_equal(decision.evidence, EVIDENCE_MTA_STS);
 }
 
+/* RFC 7672 3.2.2: the recipient's domain is a name with DANE-TA. */
+static void
+test_also(void **state)
+{
+	static const uint8_t key[32] = {1};
+	struct config config = {.enforce = true};
+	struct blocks *blocks = blocks_of(&config);
+	struct mx_facts facts = mx_facts(true);
+	int usage;
+
+	(void)state;
+	for (usage = TLSA_DANE_TA; usage <= TLSA_DANE_EE; usage++) {
+		hosts[0].has_destination = true;
+		hosts[0].tlsa = MX_TLSA_FOUND;
+		strlcpy(hosts[0].base, "base.example", DECISION_NAME_MAX);
+		hosts[0].record_count = 1;
+		hosts[0].records[0] = (struct tlsa){
+		    (uint8_t)usage, TLSA_SPKI, TLSA_SHA256, sizeof(key), key};
+		strlcpy(facts.canonical, "canonical.example",
+		    sizeof(facts.canonical));
+		assert_int_equal(decide_domain(blocks, "example.org", &facts,
+				     NULL, NOW, &decision),
+		    DECIDE_DONE);
+		assert_names(1, "base.example", 1);
+		if (usage == TLSA_DANE_EE) {
+			assert_int_equal(decision.also_count, 0);
+			continue;
+		}
+		assert_int_equal(decision.also_count, 2);
+		assert_string_equal(decision.also[0], "example.org");
+		assert_string_equal(decision.also[1], "canonical.example");
+	}
+	blocks_free(blocks);
+}
+
 /* What is not known may be the one: no refusal by the rest is for good. */
 static void
 test_hosts_partly_unknown(void **state)
@@ -634,6 +669,7 @@ main(void)
 	    cmocka_unit_test(test_mx_names),
 	    cmocka_unit_test(test_most_names),
 	    cmocka_unit_test(test_hosts_each_by_its_own),
+	    cmocka_unit_test(test_also),
 	    cmocka_unit_test(test_hosts_partly_unknown),
 	    cmocka_unit_test(test_mx_refused),
 	    cmocka_unit_test(test_mx_unknown),

@@ -351,6 +351,27 @@ test_many(void **state)
 	assert_int_equal(host.record_count, MX_TLSA_MAX);
 }
 
+/* Nobody vouches for their order: those that count are kept first. */
+static void
+test_usable_before_others(void **state)
+{
+	size_t i;
+
+	(void)state;
+	fresh(DNS_FOUND, true, DNS_NODATA, true);
+	start(false);
+	begin(DNS_FOUND, true, 60);
+	for (i = 0; i < DNS_RECORDS_MAX - 1; i++)
+		add_record("\1\1\1abc");
+	add_record("\3\1\1"
+		   "0123456789abcdef0123456789abcdef");
+	reply(OWN, DNS_TLSA);
+	assert_done(MX_TLSA_FOUND, 1);
+	assert_int_equal(host.record_count, MX_TLSA_MAX);
+	assert_int_equal(host.records[0].usage, TLSA_DANE_EE);
+	assert_int_equal(host.records[1].usage, TLSA_PKIX_EE);
+}
+
 static int
 teardown(void **state)
 {
@@ -379,6 +400,7 @@ main(void)
 	    TEST(test_d6_insecure_alias),
 	    TEST(test_long_name),
 	    TEST(test_many),
+	    TEST(test_usable_before_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
