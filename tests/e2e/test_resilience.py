@@ -14,6 +14,7 @@ import signal
 import socket
 import threading
 import time
+import warnings
 
 import pytest
 from lab import Gateway, nameservers
@@ -904,7 +905,17 @@ def local(lab, gate):
 def test_45_46_nothing_passes_a_local_one(lab, tap, local, served, act):
     domain, server = served
     under_load(lab, local, act)
-    assert send(lab, server, f"b@{domain}").code == 250
+    reply = send(lab, server, f"b@{domain}")
+    if reply.code == 421:
+        # Seen once in many runs: no connection in all of its time.  A sender
+        # would come again; what the kernel knew of it is told.
+        warnings.warn(f"after {act.__name__}: {reply}\n" + "\n".join(
+            ns.run("sh", "-c", "ss -tan | grep :25; cat"
+                   " /proc/net/nf_conntrack | grep "
+                   + server.addresses[0], check=False).stdout
+            for ns in (lab.client, lab.gateway)))
+        reply = send(lab, server, f"b@{domain}")
+    assert reply.code == 250, reply
 
 
 @pytest.mark.parametrize("mode", ["gate", "local"])
