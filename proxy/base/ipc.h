@@ -44,7 +44,9 @@ void ipc_put_fd(struct ipc_message *, int fd);
  * get yields zero or "", and ipc_end returns -1.  ipc_end also fails where
  * bytes or descriptors are left over, so a reader accepts exactly what a
  * writer meant.  ipc_get_str copies into out and fails where it does not fit
- * or holds a NUL; ipc_get_fd hands the descriptor over to the caller, or -1.
+ * or holds a NUL; ipc_get_text fails as well where it is not printable ASCII,
+ * ipc_get_upto where a byte is over max, ipc_get_bool where it is not 0 or 1;
+ * ipc_get_fd hands the descriptor over to the caller, or -1.
  */
 struct ipc_reader {
 	uint16_t type;
@@ -59,12 +61,15 @@ struct ipc_reader {
 };
 
 uint8_t ipc_get_u8(struct ipc_reader *);
+uint8_t ipc_get_upto(struct ipc_reader *, uint8_t max);
+bool ipc_get_bool(struct ipc_reader *);
 uint16_t ipc_get_u16(struct ipc_reader *);
 uint32_t ipc_get_u32(struct ipc_reader *);
 uint64_t ipc_get_u64(struct ipc_reader *);
 /* Borrowed from the message; valid until the handler returns. */
 const void *ipc_get_mem(struct ipc_reader *, size_t *len);
 void ipc_get_str(struct ipc_reader *, char *out, size_t size);
+void ipc_get_text(struct ipc_reader *, char *out, size_t size);
 int ipc_get_fd(struct ipc_reader *);
 int ipc_end(const struct ipc_reader *);
 

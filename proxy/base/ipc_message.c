@@ -10,6 +10,7 @@
 
 #include "proxy/base/ipc.h"
 #include "proxy/base/ipc_header.h"
+#include "proxy/base/log.h"
 
 /* Encoding. */
 
@@ -145,6 +146,23 @@ ipc_get_u8(struct ipc_reader *reader)
 	return (uint8_t)get_number(reader, 1);
 }
 
+uint8_t
+ipc_get_upto(struct ipc_reader *reader, uint8_t max)
+{
+	uint8_t value = ipc_get_u8(reader);
+
+	if (value <= max)
+		return value;
+	reader->is_bad = true;
+	return 0;
+}
+
+bool
+ipc_get_bool(struct ipc_reader *reader)
+{
+	return ipc_get_upto(reader, 1) == 1;
+}
+
 uint16_t
 ipc_get_u16(struct ipc_reader *reader)
 {
@@ -187,6 +205,16 @@ ipc_get_str(struct ipc_reader *reader, char *out, size_t size)
 		return;
 	memcpy(out, at, len);
 	out[len] = '\0';
+}
+
+void
+ipc_get_text(struct ipc_reader *reader, char *out, size_t size)
+{
+	ipc_get_str(reader, out, size);
+	if (log_is_printable(out))
+		return;
+	reader->is_bad = true;
+	out[0] = '\0';
 }
 
 int

@@ -549,6 +549,15 @@ log_record_end(struct log_record *record)
 	errno = saved;
 }
 
+bool
+log_is_printable(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (!is_printable((uint8_t)*text))
+			return false;
+	return true;
+}
+
 const char *
 log_escape(char *out, size_t size, const void *data, size_t len)
 {

@@ -86,5 +86,7 @@ void log_record_end(struct log_record *);
  * become \xHH.  Returns out.
  */
 const char *log_escape(char *out, size_t size, const void *data, size_t len);
+/* Nothing but printable ASCII, as what was escaped is. */
+bool log_is_printable(const char *);
 
 #endif

@@ -8,7 +8,6 @@
 #include "proxy/policy/decision.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <string.h>
 
 #include "proxy/base/ipc.h"
@@ -234,24 +233,6 @@ decision_put(struct ipc_message *message, const struct decision *decision)
 	ipc_put_u64(message, (uint64_t)decision->until);
 }
 
-/* A byte of 0 to max; anything else makes the reader bad. */
-static uint8_t
-get_upto(struct ipc_reader *reader, uint8_t max)
-{
-	uint8_t value = ipc_get_u8(reader);
-
-	if (value <= max)
-		return value;
-	reader->is_bad = true;
-	return 0;
-}
-
-static bool
-get_bool(struct ipc_reader *reader)
-{
-	return get_upto(reader, 1) == 1;
-}
-
 /* A name that no host can have makes the reader bad. */
 static void
 get_name(struct ipc_reader *reader, char out[DECISION_NAME_MAX])
@@ -269,7 +250,7 @@ get_tlsa(struct ipc_reader *reader, struct decision *decision, size_t name)
 	const void *data;
 	size_t count, len;
 
-	for (count = get_upto(reader, DECISION_TLSA_MAX);
+	for (count = ipc_get_upto(reader, DECISION_TLSA_MAX);
 	     count > 0 && !reader->is_bad; count--) {
 		record.usage = ipc_get_u8(reader);
 		record.selector = ipc_get_u8(reader);
@@ -289,12 +270,12 @@ get_names(struct ipc_reader *reader, struct decision *decision)
 {
 	size_t i;
 
-	decision->name_count = get_upto(reader, DECISION_NAMES_MAX);
+	decision->name_count = ipc_get_upto(reader, DECISION_NAMES_MAX);
 	for (i = 0; i < decision->name_count && !reader->is_bad; i++) {
 		get_name(reader, decision->names[i]);
 		get_tlsa(reader, decision, i);
 	}
-	decision->also_count = get_upto(reader, DECISION_ALSO_MAX);
+	decision->also_count = ipc_get_upto(reader, DECISION_ALSO_MAX);
 	for (i = 0; i < decision->also_count && !reader->is_bad; i++)
 		get_name(reader, decision->also[i]);
 }
@@ -305,7 +286,7 @@ get_pins(struct ipc_reader *reader, struct decision *decision)
 	const void *pin;
 	size_t i, len;
 
-	decision->pin_count = get_upto(reader, CONFIG_PINS_MAX);
+	decision->pin_count = ipc_get_upto(reader, CONFIG_PINS_MAX);
 	for (i = 0; i < decision->pin_count && !reader->is_bad; i++) {
 		pin = ipc_get_mem(reader, &len);
 		if (len == sizeof(decision->pins[i]))
@@ -313,16 +294,6 @@ get_pins(struct ipc_reader *reader, struct decision *decision)
 		else
 			reader->is_bad = true;
 	}
-}
-
-static bool
-is_printable(const char *text)
-{
-	for (; *text != '\0'; text++)
-		if (!isascii((unsigned char)*text) ||
-		    !isprint((unsigned char)*text))
-			return false;
-	return true;
 }
 
 /* RFC 3463 2, without the class: "" or one to three digits, dot, the same. */
@@ -359,7 +330,7 @@ is_coherent(const struct decision *decision)
 		return false;
 	if (decision->allows_auth && decision->level != LEVEL_VERIFY)
 		return false;
-	return is_status(decision->status) && is_printable(decision->text);
+	return is_status(decision->status);
 }
 
 int
@@ -367,25 +338,25 @@ decision_get(struct ipc_reader *reader, struct decision *decision)
 {
 	/* The bytes are the larger part, and mostly not needed. */
 	memset(decision, 0, offsetof(struct decision, tlsa_bytes));
-	decision->kind = get_upto(reader, DECISION_REFUSE);
-	decision->evidence = get_upto(reader, EVIDENCE_MTA_STS);
-	decision->level = get_upto(reader, LEVEL_NONE);
-	decision->is_server = get_bool(reader);
-	decision->allows_auth = get_bool(reader);
-	decision->is_permanent = get_bool(reader);
-	decision->is_unconfirmed = get_bool(reader);
-	decision->is_observed = get_bool(reader);
-	decision->word = get_upto(reader, RESULT_STS_WEBPKI_INVALID);
+	decision->kind = ipc_get_upto(reader, DECISION_REFUSE);
+	decision->evidence = ipc_get_upto(reader, EVIDENCE_MTA_STS);
+	decision->level = ipc_get_upto(reader, LEVEL_NONE);
+	decision->is_server = ipc_get_bool(reader);
+	decision->allows_auth = ipc_get_bool(reader);
+	decision->is_permanent = ipc_get_bool(reader);
+	decision->is_unconfirmed = ipc_get_bool(reader);
+	decision->is_observed = ipc_get_bool(reader);
+	decision->word = ipc_get_upto(reader, RESULT_STS_WEBPKI_INVALID);
 	get_names(reader, decision);
-	decision->has_address = get_bool(reader);
+	decision->has_address = ipc_get_bool(reader);
 	if (decision->has_address)
 		address_get(reader, &decision->address);
 	get_pins(reader, decision);
-	decision->is_pin_only = get_bool(reader);
+	decision->is_pin_only = ipc_get_bool(reader);
 	ipc_get_str(reader, decision->trust, sizeof(decision->trust));
-	decision->sni_count = get_upto(reader, DECISION_NAMES_MAX);
+	decision->sni_count = ipc_get_upto(reader, DECISION_NAMES_MAX);
 	ipc_get_str(reader, decision->status, sizeof(decision->status));
-	ipc_get_str(reader, decision->text, sizeof(decision->text));
+	ipc_get_text(reader, decision->text, sizeof(decision->text));
 	decision->ttl = ipc_get_u32(reader);
 	decision->until = (int64_t)ipc_get_u64(reader);
 	if (!reader->is_bad && !is_coherent(decision))

@@ -56,23 +56,13 @@ facts_free(struct facts *facts)
 	free(facts);
 }
 
-static bool
-is_printable(const char *text)
-{
-	for (; *text != '\0'; text++)
-		if (!isascii((unsigned char)*text) ||
-		    !isprint((unsigned char)*text))
-			return false;
-	return true;
-}
-
 /* What is printable may have been escaped before, and is not again. */
 static void
 put_why(struct ipc_message *message, const char *why)
 {
 	char text[WHY_MAX];
 
-	if (is_printable(why))
+	if (log_is_printable(why))
 		strlcpy(text, why, sizeof(text));
 	else
 		log_escape(text, sizeof(text), why, strlen(why));
@@ -155,38 +145,12 @@ facts_put_sts(struct ipc_message *message, const struct mta_sts_facts *facts)
 		ipc_put_str(message, policy->mx[i]);
 }
 
-/* A byte of 0 to max; anything else makes the reader bad. */
-static uint8_t
-get_upto(struct ipc_reader *reader, uint8_t max)
-{
-	uint8_t value = ipc_get_u8(reader);
-
-	if (value <= max)
-		return value;
-	reader->is_bad = true;
-	return 0;
-}
-
-static bool
-get_bool(struct ipc_reader *reader)
-{
-	return get_upto(reader, 1) == 1;
-}
-
 /* A host's name; or none, where that is allowed. */
 static void
 get_name(struct ipc_reader *reader, char out[DECISION_NAME_MAX], bool or_none)
 {
 	ipc_get_str(reader, out, DECISION_NAME_MAX);
 	if (!dns_name_is_host(out) && !(or_none && out[0] == '\0'))
-		reader->is_bad = true;
-}
-
-static void
-get_why(struct ipc_reader *reader, char *out, size_t size)
-{
-	ipc_get_str(reader, out, size);
-	if (!is_printable(out))
 		reader->is_bad = true;
 }
 
@@ -204,14 +168,14 @@ facts_take_head(struct facts *facts, struct ipc_reader *reader)
 
 	if (facts->has_head)
 		return refuse(reader);
-	mx->status = get_upto(reader, DNS_FAILED);
-	mx->is_secure = get_bool(reader);
-	mx->is_null = get_bool(reader);
-	get_why(reader, mx->why, sizeof(mx->why));
+	mx->status = ipc_get_upto(reader, DNS_FAILED);
+	mx->is_secure = ipc_get_bool(reader);
+	mx->is_null = ipc_get_bool(reader);
+	ipc_get_text(reader, mx->why, sizeof(mx->why));
 	mx->ttl = ipc_get_u32(reader);
-	mx->has_unknown = get_bool(reader);
+	mx->has_unknown = ipc_get_bool(reader);
 	get_name(reader, mx->canonical, true);
-	mx->host_count = get_upto(reader, DECISION_NAMES_MAX);
+	mx->host_count = ipc_get_upto(reader, DECISION_NAMES_MAX);
 	mx->more = ipc_get_u16(reader);
 	if (reader->is_bad || (mx->is_null && mx->host_count > 0))
 		return refuse(reader);
@@ -228,24 +192,24 @@ get_addresses(struct ipc_reader *reader, struct mx_addresses *addresses,
 {
 	size_t i;
 
-	addresses->status = get_upto(reader, DNS_FAILED);
-	addresses->is_secure = get_bool(reader);
-	addresses->is_alias = get_bool(reader);
+	addresses->status = ipc_get_upto(reader, DNS_FAILED);
+	addresses->is_secure = ipc_get_bool(reader);
+	addresses->is_alias = ipc_get_bool(reader);
 	get_name(reader, addresses->canonical, true);
-	addresses->count = get_upto(reader, MX_ADDRESSES_MAX);
+	addresses->count = ipc_get_upto(reader, MX_ADDRESSES_MAX);
 	addresses->more = ipc_get_u16(reader);
 	for (i = 0; i < addresses->count && !reader->is_bad; i++)
 		if (address_get(reader, &addresses->list[i]) == -1 ||
 		    addresses->list[i].family != family)
 			reader->is_bad = true;
-	get_why(reader, addresses->why, sizeof(addresses->why));
+	ipc_get_text(reader, addresses->why, sizeof(addresses->why));
 }
 
 /* Whatever a record says, usable or not: it is shown, and decides nothing. */
 static void
 get_records(struct ipc_reader *reader, struct mx_host *host)
 {
-	size_t count = get_upto(reader, MX_TLSA_MAX), used = 0, len;
+	size_t count = ipc_get_upto(reader, MX_TLSA_MAX), used = 0, len;
 	struct tlsa *record;
 	const void *data;
 
@@ -280,12 +244,12 @@ get_host(struct ipc_reader *reader, struct mx_host *host)
 {
 	get_name(reader, host->name, false);
 	host->preference = ipc_get_u16(reader);
-	host->has_destination = get_bool(reader);
+	host->has_destination = ipc_get_bool(reader);
 	get_addresses(reader, &host->ipv4, AF_INET);
 	get_addresses(reader, &host->ipv6, AF_INET6);
-	host->tlsa = get_upto(reader, MX_TLSA_FOUND);
-	host->tlsa_is_bogus = get_bool(reader);
-	get_why(reader, host->tlsa_why, sizeof(host->tlsa_why));
+	host->tlsa = ipc_get_upto(reader, MX_TLSA_FOUND);
+	host->tlsa_is_bogus = ipc_get_bool(reader);
+	ipc_get_text(reader, host->tlsa_why, sizeof(host->tlsa_why));
 	get_name(reader, host->base, true);
 	get_records(reader, host);
 	if (host->record_count > 0 && host->tlsa != MX_TLSA_FOUND)
@@ -335,11 +299,11 @@ get_policy(struct ipc_reader *reader, struct sts_policy *policy)
 {
 	size_t i;
 
-	policy->mode = get_upto(reader, STS_ENFORCE);
+	policy->mode = ipc_get_upto(reader, STS_ENFORCE);
 	policy->max_age = ipc_get_u32(reader);
 	if (policy->max_age > STS_AGE_MAX)
 		reader->is_bad = true;
-	policy->mx_count = get_upto(reader, STS_MX_MAX);
+	policy->mx_count = ipc_get_upto(reader, STS_MX_MAX);
 	for (i = 0; i < policy->mx_count && !reader->is_bad; i++) {
 		ipc_get_str(reader, policy->mx[i], sizeof(policy->mx[i]));
 		if (!is_pattern(policy->mx[i]))
@@ -354,14 +318,14 @@ facts_take_sts(struct facts *facts, struct ipc_reader *reader)
 
 	if (facts->has_sts)
 		return refuse(reader);
-	sts->status = get_upto(reader, MTA_STS_UNKNOWN);
-	sts->word = get_upto(reader, RESULT_STS_WEBPKI_INVALID);
-	get_why(reader, sts->why, sizeof(sts->why));
+	sts->status = ipc_get_upto(reader, MTA_STS_UNKNOWN);
+	sts->word = ipc_get_upto(reader, RESULT_STS_WEBPKI_INVALID);
+	ipc_get_text(reader, sts->why, sizeof(sts->why));
 	sts->ttl = ipc_get_u32(reader);
 	if (sts->status == MTA_STS_FOUND) {
 		ipc_get_str(reader, sts->id, sizeof(sts->id));
 		sts->expires = (int64_t)ipc_get_u64(reader);
-		sts->is_fresh = get_bool(reader);
+		sts->is_fresh = ipc_get_bool(reader);
 		get_policy(reader, &facts->policy);
 		sts->policy = &facts->policy;
 		if (!is_id(sts->id))

@@ -216,35 +216,25 @@ on_ask_facts(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 	    asker_facts(relay->policy->asker), id, domain, send_facts, relay);
 }
 
-/* A word of a decision that a relay may have. */
-static int
-get_word(struct ipc_reader *reader, uint8_t max)
-{
-	uint8_t value = ipc_get_u8(reader);
-
-	return value <= max ? value : -1;
-}
-
 /* What a relay let pass by observation; it gets no answer. */
 static int
 on_observed(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 {
 	struct relay *relay = arg;
 	struct state_observed row = {.count = 1};
-	int evidence, word;
+	enum result_word word;
+	enum evidence evidence;
 
 	(void)channel;
 	ipc_get_str(reader, row.domain, sizeof(row.domain));
 	ipc_get_str(reader, row.server, sizeof(row.server));
-	evidence = get_word(reader, EVIDENCE_MTA_STS);
-	word = get_word(reader, RESULT_STS_WEBPKI_INVALID);
+	evidence = ipc_get_upto(reader, EVIDENCE_MTA_STS);
+	word = ipc_get_upto(reader, RESULT_STS_WEBPKI_INVALID);
 	ipc_get_str(reader, row.why, sizeof(row.why));
-	if (ipc_end(reader) == -1 || evidence == -1 || word == -1)
+	if (ipc_end(reader) == -1)
 		return -1;
-	strlcpy(row.evidence, evidence_text((enum evidence)evidence),
-	    sizeof(row.evidence));
-	strlcpy(row.word, result_word_text((enum result_word)word),
-	    sizeof(row.word));
+	strlcpy(row.evidence, evidence_text(evidence), sizeof(row.evidence));
+	strlcpy(row.word, result_word_text(word), sizeof(row.word));
 	row.first = row.last = clock_wall();
 	(void)state_add_observed(relay->policy->state, &row);
 	return 0;

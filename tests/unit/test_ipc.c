@@ -392,6 +392,47 @@ test_errors_stick(void **state)
 	assert_int_equal(ipc_end(&reader), -1);
 }
 
+/* What is out of range is an error, and yields zero or "" itself. */
+static void
+test_ranges(void **state)
+{
+	static const char *const unprintable[] = {
+	    "\x1f", "a\x7f", "\x80", "a\n"};
+	struct ipc_message message;
+	struct ipc_reader reader;
+	char text[8];
+	size_t i;
+
+	(void)state;
+	ipc_compose(&message, 1, 1);
+	ipc_put_u8(&message, 7);
+	ipc_put_u8(&message, 1);
+	ipc_put_u8(&message, 0);
+	ipc_put_str(&message, "a ~\"\\");
+	reader = reader_of(&message, message.len);
+	assert_int_equal(ipc_get_upto(&reader, 7), 7);
+	assert_true(ipc_get_bool(&reader));
+	assert_false(ipc_get_bool(&reader));
+	ipc_get_text(&reader, text, sizeof(text));
+	assert_string_equal(text, "a ~\"\\");
+	assert_int_equal(ipc_end(&reader), 0);
+
+	reader = reader_of(&message, message.len);
+	assert_int_equal(ipc_get_upto(&reader, 6), 0);
+	assert_true(reader.is_bad);
+	reader = reader_of(&message, message.len);
+	assert_false(ipc_get_bool(&reader));
+	assert_true(reader.is_bad);
+	for (i = 0; i < sizeof(unprintable) / sizeof(unprintable[0]); i++) {
+		ipc_compose(&message, 1, 1);
+		ipc_put_str(&message, unprintable[i]);
+		reader = reader_of(&message, message.len);
+		ipc_get_text(&reader, text, sizeof(text));
+		assert_string_equal(text, "");
+		assert_int_equal(ipc_end(&reader), -1);
+	}
+}
+
 static void
 test_overflow(void **state)
 {
@@ -867,6 +908,7 @@ main(void)
 	    TEST(test_fields),
 	    TEST(test_cut_anywhere),
 	    TEST(test_errors_stick),
+	    TEST(test_ranges),
 	    TEST(test_overflow),
 	    TEST(test_wire_format),
 	    TEST(test_dispatch),
