@@ -11,11 +11,8 @@
 #include <string.h>
 
 #include "proxy/base/ipc.h"
+#include "proxy/base/ipc_address.h"
 #include "proxy/policy/dns_name.h"
-
-#define ADDRESS_NONE 0
-#define ADDRESS_IPV4 4
-#define ADDRESS_IPV6 6
 
 static_assert(DECISION_NAME_MAX >= DNS_NAME_MAX, "a DNS name must fit");
 static_assert(
@@ -131,54 +128,6 @@ decision_get_tlsa(const struct decision *decision, size_t name,
 	return range->count;
 }
 
-void
-address_put(struct ipc_message *message, const struct address *address)
-{
-	size_t len = address_ip_len(address);
-
-	ipc_put_u8(message, len == 4    ? ADDRESS_IPV4
-			    : len == 16 ? ADDRESS_IPV6
-					: ADDRESS_NONE);
-	ipc_put_mem(message, address->ip, len);
-	ipc_put_u16(message, address->port);
-	ipc_put_u32(message, address->scope);
-}
-
-int
-address_get(struct ipc_reader *reader, struct address *address)
-{
-	const void *ip;
-	size_t len, want = 0;
-
-	memset(address, 0, sizeof(*address));
-	switch (ipc_get_u8(reader)) {
-	case ADDRESS_NONE:
-		address->family = AF_UNSPEC;
-		break;
-	case ADDRESS_IPV4:
-		address->family = AF_INET;
-		want = 4;
-		break;
-	case ADDRESS_IPV6:
-		address->family = AF_INET6;
-		want = 16;
-		break;
-	default:
-		reader->is_bad = true;
-		return -1;
-	}
-	ip = ipc_get_mem(reader, &len);
-	address->port = ipc_get_u16(reader);
-	address->scope = ipc_get_u32(reader);
-	if (reader->is_bad || len != want) {
-		reader->is_bad = true;
-		return -1;
-	}
-	if (want > 0)
-		memcpy(address->ip, ip, want);
-	return 0;
-}
-
 static void
 put_tlsa(
     struct ipc_message *message, const struct decision *decision, size_t name)
@@ -219,7 +168,7 @@ decision_put(struct ipc_message *message, const struct decision *decision)
 		ipc_put_str(message, decision->also[i]);
 	ipc_put_u8(message, decision->has_address);
 	if (decision->has_address)
-		address_put(message, &decision->address);
+		ipc_put_address(message, &decision->address);
 	ipc_put_u8(message, (uint8_t)decision->pin_count);
 	for (i = 0; i < decision->pin_count; i++)
 		ipc_put_mem(
@@ -350,7 +299,7 @@ decision_get(struct ipc_reader *reader, struct decision *decision)
 	get_names(reader, decision);
 	decision->has_address = ipc_get_bool(reader);
 	if (decision->has_address)
-		address_get(reader, &decision->address);
+		ipc_get_address(reader, &decision->address);
 	get_pins(reader, decision);
 	decision->is_pin_only = ipc_get_bool(reader);
 	ipc_get_str(reader, decision->trust, sizeof(decision->trust));

@@ -166,7 +166,5 @@ size_t decision_get_tlsa(
  */
 void decision_put(struct ipc_message *, const struct decision *);
 int decision_get(struct ipc_reader *, struct decision *);
-void address_put(struct ipc_message *, const struct address *);
-int address_get(struct ipc_reader *, struct address *);
 
 #endif

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "proxy/base/ipc.h"
+#include "proxy/base/ipc_address.h"
 #include "proxy/base/log.h"
 #include "proxy/policy/dns_name.h"
 
@@ -95,7 +96,7 @@ put_addresses(struct ipc_message *message, const struct mx_addresses *addresses)
 	ipc_put_u8(message, (uint8_t)addresses->count);
 	ipc_put_u16(message, addresses->more);
 	for (i = 0; i < addresses->count; i++)
-		address_put(message, &addresses->list[i]);
+		ipc_put_address(message, &addresses->list[i]);
 	put_why(message, addresses->why);
 }
 
@@ -199,7 +200,7 @@ get_addresses(struct ipc_reader *reader, struct mx_addresses *addresses,
 	addresses->count = ipc_get_upto(reader, MX_ADDRESSES_MAX);
 	addresses->more = ipc_get_u16(reader);
 	for (i = 0; i < addresses->count && !reader->is_bad; i++)
-		if (address_get(reader, &addresses->list[i]) == -1 ||
+		if (ipc_get_address(reader, &addresses->list[i]) == -1 ||
 		    addresses->list[i].family != family)
 			reader->is_bad = true;
 	ipc_get_text(reader, addresses->why, sizeof(addresses->why));

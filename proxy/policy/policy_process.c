@@ -19,6 +19,7 @@
 #include "proxy/base/child.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/ipc.h"
+#include "proxy/base/ipc_address.h"
 #include "proxy/base/log.h"
 #include "proxy/base/sandbox.h"
 #include "proxy/config.h"
@@ -131,7 +132,7 @@ read_question(struct question *question, enum policy_message kind,
 	memset(question, 0, sizeof(*question));
 	question->kind = kind;
 	question->id = reader->id;
-	if (address_get(reader, &question->destination) == -1 ||
+	if (ipc_get_address(reader, &question->destination) == -1 ||
 	    address_ip_len(&question->destination) == 0)
 		return -1;
 	return 0;
@@ -180,7 +181,7 @@ on_ask_literal(
 
 	(void)channel;
 	if (read_question(&question, POLICY_ASK_LITERAL, reader) == -1 ||
-	    address_get(reader, &question.literal) == -1 ||
+	    ipc_get_address(reader, &question.literal) == -1 ||
 	    address_ip_len(&question.literal) == 0 || ipc_end(reader) == -1)
 		return -1;
 	ask(relay, &question);

@@ -16,6 +16,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/ipc.h"
+#include "proxy/base/ipc_address.h"
 #include "proxy/base/log.h"
 #include "proxy/session/verdict.h"
 
@@ -388,11 +389,11 @@ ask(struct policy_client *client, const struct subject *subject,
 	question->done = done;
 	question->arg = arg;
 	ipc_compose(&message, subject->type, question->id);
-	address_put(&message, &subject->server);
+	ipc_put_address(&message, &subject->server);
 	if (subject->type == POLICY_ASK_DOMAIN)
 		ipc_put_str(&message, subject->domain);
 	else if (subject->type == POLICY_ASK_LITERAL)
-		address_put(&message, &subject->literal);
+		ipc_put_address(&message, &subject->literal);
 	if (ipc_send(client->channel, &message) == -1 ||
 	    RB_INSERT(question_tree, &client->questions, question) != NULL) {
 		free(question);

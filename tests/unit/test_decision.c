@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "proxy/base/ipc.h"
+#include "proxy/base/ipc_address.h"
 
 static struct ipc_reader
 reader_of(const uint8_t *data, size_t len)
@@ -191,21 +192,21 @@ test_addresses(void **state)
 			    address_from_text(&address, texts[i]), 0);
 		address.port = 2525;
 		ipc_compose(&message, POLICY_ASK_SERVER, 1);
-		address_put(&message, &address);
+		ipc_put_address(&message, &address);
 		reader = reader_of(message.data, message.len);
-		assert_int_equal(address_get(&reader, &back), 0);
+		assert_int_equal(ipc_get_address(&reader, &back), 0);
 		assert_int_equal(ipc_end(&reader), 0);
 		assert_memory_equal(&address, &back, sizeof(back));
 	}
 	/* IPv4 with sixteen bytes, and a family that does not exist. */
 	ipc_compose(&message, POLICY_ASK_SERVER, 1);
-	address_put(&message, &address);
+	ipc_put_address(&message, &address);
 	message.data[0] = 4;
 	reader = reader_of(message.data, message.len);
-	assert_int_equal(address_get(&reader, &back), -1);
+	assert_int_equal(ipc_get_address(&reader, &back), -1);
 	message.data[0] = 5;
 	reader = reader_of(message.data, message.len);
-	assert_int_equal(address_get(&reader, &back), -1);
+	assert_int_equal(ipc_get_address(&reader, &back), -1);
 }
 
 static void

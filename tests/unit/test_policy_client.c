@@ -10,6 +10,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/ipc.h"
+#include "proxy/base/ipc_address.h"
 #include "tests/unit/loop.h"
 
 static struct event_base *base;
@@ -38,7 +39,7 @@ on_ask(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 	char domain[DECISION_NAME_MAX];
 
 	(void)channel;
-	assert_int_equal(address_get(reader, &address), 0);
+	assert_int_equal(ipc_get_address(reader, &address), 0);
 	if (reader->type == POLICY_ASK_DOMAIN)
 		ipc_get_str(reader, domain, sizeof(domain));
 	assert_int_equal(ipc_end(reader), 0);
