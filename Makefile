@@ -50,11 +50,13 @@ Q	?= @
 
 # The rows, lowest first.
 ROW1	= $(wildcard proxy/base/*.c proxy/smtp/*.c netfilter/origin.c \
+	  netfilter/packet.c netfilter/dns_watch.c netfilter/sources.c \
+	  proxy/policy/dns_name.c proxy/policy/dns_packet.c \
 	  proxy/policy/tlsa.c proxy/policy/redis_url.c)
-ROW2	= $(wildcard proxy/tls/*.c) $(wildcard proxy/policy/dns*.c) \
-	  proxy/policy/sts_policy.c \
+ROW2	= $(wildcard proxy/tls/*.c) proxy/policy/dns.c \
+	  proxy/policy/sts_policy.c netfilter/queue.c netfilter/dns_tap.c \
 	  $(wildcard certs/*.c)
-ROW3	= $(wildcard proxy/config*.c \
+ROW3	= $(wildcard proxy/config*.c netfilter/admission.c \
 	  proxy/policy/blocks.c proxy/policy/decide.c proxy/policy/decide_mx.c \
 	  proxy/policy/decision.c proxy/policy/decision_make.c \
 	  proxy/policy/facts.c \
@@ -70,25 +72,28 @@ ROW6	= $(wildcard proxy/*/*_process.c \
 	  $(patsubst %,proxy/policy/sts_%.c,answer certificate entry fetch \
 	  handshake refresh socket table transfer) \
 	  proxy/policy/redis_host.c proxy/policy/redis_link.c \
-	  $(wildcard proxy/policy/shared*.c))
+	  $(wildcard proxy/policy/shared*.c)) \
+	  netfilter/gate_process.c netfilter/gate_relays.c
 ROW5	= $(filter-out $(ROW3) $(ROW4) $(ROW6),$(wildcard proxy/session/*.c))
 ROW7	= $(filter-out $(ROW3),$(wildcard proxy/*.c)) \
-	  $(wildcard netfilter/rules*.c netfilter/route*.c)
+	  $(wildcard netfilter/rules*.c netfilter/route*.c netfilter/nft.c)
 
 LIB_ROW1 = -levent_core -lbsd -lseccomp -lidn2
-LIB_ROW2 = $(BSSL_LIB) -lunbound
+LIB_ROW2 = $(BSSL_LIB) -lunbound $(LIB_GATE)
 LIB_ROW3 = -lsqlite3
 LIB_ROW6 = -lcurl-gnutls -lgnutls -lhiredis
-LIB_ROW7 = -lnftables -lmnl -ljansson
+LIB_ROW7 = -lnftables -lnftnl -lmnl -ljansson
 # libunbound brings the whole of libevent: one copy of it, not two.  libcurl
 # brings OpenSSL's libcrypto, which must never meet BoringSSL's.
+LIB_GATE = -lnetfilter_queue -lnetfilter_log -lmnl
 LIB_POLICY = -lunbound $(LIB_ROW6) -levent -lbsd -lseccomp
 
 obj	= $(patsubst %.c,$(B)/%.o,$(1))
 row	= $(B)/row$(1).a
 ROWS	= 1 2 3 4 5 6 7
 
-PROGRAMS = $(B)/postern $(B)/postern-relay $(B)/postern-policy
+PROGRAMS = $(B)/postern $(B)/postern-relay $(B)/postern-policy \
+	   $(B)/postern-gate
 
 all: $(PROGRAMS)
 
@@ -103,6 +108,10 @@ $(B)/postern-relay: $(B)/proxy/session/relay_process.o \
 $(B)/postern-policy: $(B)/proxy/policy/policy_process.o \
     $(foreach r,6 3 2 1,$(call row,$(r)))
 	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIB_POLICY) $(LIB_ROW3)
+
+$(B)/postern-gate: $(B)/netfilter/gate_process.o \
+    $(foreach r,6 3 2 1,$(call row,$(r)))
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIB_GATE) $(LIB_ROW1)
 
 # These two are compiled in: others need other objects.
 $(B)/compiled-in: FORCE
@@ -162,7 +171,7 @@ install: all
 	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man5 \
 	    $(DESTDIR)$(UNITDIR)
 	install -m 755 $(B)/postern $(DESTDIR)$(PREFIX)/sbin
-	install -m 755 $(B)/postern-relay $(B)/postern-policy \
+	install -m 755 $(filter-out $(B)/postern,$(PROGRAMS)) \
 	    $(DESTDIR)$(LIBEXECDIR)
 	install -m 644 proxy/postern.8 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 proxy/postern.conf.5 $(DESTDIR)$(MANDIR)/man5

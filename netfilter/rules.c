@@ -1,38 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The table, written as text and handed to libnftables as one transaction that
- * replaces it whole.  This module knows which packets are seized and which
- * refused, and the order in which table and routing may come and go; the
- * routing itself is route.c's.  It keeps no state: what is in place is in the
- * kernel.
+ * The table's life: it is handed to libnftables as one transaction that
+ * replaces it whole.  This module knows the order in which table, queue and
+ * routing may come and go; the text is rules_text.c's, the routing itself
+ * route.c's.  It keeps no state: what is in place is in the kernel.
  */
 
 #include "netfilter/rules.h"
 
-#include <sys/syscall.h>
-
 #include <linux/capability.h>
-#include <nftables/libnftables.h>
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "netfilter/nft.h"
 #include "netfilter/route.h"
-#include "proxy/config_value.h"
-
-/*
- * Both transactions begin alike: `add` makes the table where there is none, so
- * that `delete` cannot fail.
- */
-#define RULES_CLEAR                                                            \
-	"add table inet postern\n"                                             \
-	"delete table inet postern\n"
+#include "netfilter/rules_queue.h"
+#include "netfilter/rules_text.h"
 
 static int set_error(char error[RULES_ERROR_MAX], const char *, ...)
     __attribute__((format(printf, 2, 3)));
@@ -48,369 +36,74 @@ set_error(char error[RULES_ERROR_MAX], const char *format, ...)
 	return -1;
 }
 
-static bool
-has_capability(unsigned int capability)
-{
-	struct __user_cap_header_struct header = {
-	    .version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &header, data) == -1)
-		return false;
-	return (data[CAP_TO_INDEX(capability)].effective &
-		   CAP_TO_MASK(capability)) != 0;
-}
-
 enum config_own
 rules_own(const struct config *config)
 {
 	if (config->own_connections != CONFIG_OWN_AUTO)
 		return config->own_connections;
-	return has_capability(CAP_NET_RAW) ? CONFIG_OWN_MARK : CONFIG_OWN_UID;
+	return nft_has_capability(CAP_NET_RAW) ? CONFIG_OWN_MARK
+	                                       : CONFIG_OWN_UID;
 }
 
-/* Checked again, because text from a file is about to become nft's. */
+/*
+ * Where nothing can be asked of the kernel, rules that need no more than what
+ * every kernel has would hide what apply loads for root.
+ */
+static enum rules_queue
+queue_here(const struct config *config, char error[RULES_ERROR_MAX])
+{
+	enum rules_queue queue;
+
+	error[0] = '\0';
+	if (config->mode != CONFIG_GATEWAY ||
+	    config->gate.admission == CONFIG_GATE_OFF)
+		return RULES_QUEUE_NONE;
+	queue = rules_queue_find();
+	if (queue == RULES_QUEUE_NONE)
+		set_error(error,
+		    "this kernel has no queue for packets (nft_queue, or "
+		    "xt_NFQUEUE with nft_compat)");
+	return queue;
+}
+
+bool
+rules_have_gate(const struct config *config, char error[RULES_ERROR_MAX])
+{
+	return queue_here(config, error) != RULES_QUEUE_NONE;
+}
+
 static int
-check_interfaces(char *const *names, size_t count, char error[RULES_ERROR_MAX])
-{
-	char name[CONFIG_TEXT_MAX];
-	const char *why;
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		if ((why = value_interface(names[i], name)) != NULL)
-			return set_error(error, "%s: %s", names[i], why);
-		if (strcmp(names[i], "lo") == 0)
-			return set_error(
-			    error, "lo is not an interface to forward from");
-	}
-	return 0;
-}
-
-static int
-check(const struct config *config, uid_t uid, char error[RULES_ERROR_MAX])
-{
-	size_t i;
-
-	if (config->port_count == 0)
-		return set_error(error, "no port to intercept");
-	for (i = 0; i < config->port_count; i++)
-		if (config->ports[i] == config->listen_port)
-			return set_error(error,
-			    "port %u cannot be intercepted: postern listens "
-			    "on it",
-			    config->listen_port);
-	if (config->mode == CONFIG_LOCAL)
-		return uid != 0 ? 0
-		                : set_error(error,
-				      "the user of postern must not be root");
-	if (config->interface_count == 0)
-		return set_error(error,
-		    "gateway mode needs the interfaces where clients are");
-	if (check_interfaces(
-		config->interfaces, config->interface_count, error) == -1)
-		return -1;
-	return check_interfaces(config->inbound, config->inbound_count, error);
-}
-
-static void
-write_ports(FILE *out, const struct config *config)
-{
-	size_t i;
-
-	for (i = 0; i < config->port_count; i++)
-		fprintf(out, "%s%u", i == 0 ? "{ " : ", ", config->ports[i]);
-	fputs(" }", out);
-}
-
-static void
-write_interfaces(FILE *out, char *const *names, size_t count)
-{
-	size_t i;
-
-	for (i = 0; i < count; i++)
-		fprintf(out, "%s\"%s\"", i == 0 ? "{ " : ", ", names[i]);
-	fputs(" }", out);
-}
-
-/* One of the two rules for mail that comes in and its answers. */
-static void
-write_inbound_rule(FILE *out, const struct config *config, const char *from,
-    const char *to, const char *port)
-{
-	fprintf(out, "\t\t%s ", from);
-	write_interfaces(out, config->inbound, config->inbound_count);
-	fprintf(out, " %s != ", to);
-	write_interfaces(out, config->inbound, config->inbound_count);
-	fprintf(out, " tcp %s ", port);
-	write_ports(out, config);
-	fputs(" accept\n", out);
-}
-
-/*
- * A client's own packets to a server never come in there, nor do they leave
- * from a server's port for one of the ports.
- */
-static void
-write_inbound(FILE *out, const struct config *config)
-{
-	if (config->inbound_count == 0)
-		return;
-	fputs("\t\t# mail that comes in, and the answers to it\n", out);
-	write_inbound_rule(out, config, "iifname", "oifname", "dport");
-	write_inbound_rule(out, config, "oifname", "iifname", "sport");
-}
-
-/*
- * write_rules writes a template line by line: @P stands for the ports, @I for
- * the interfaces, @N for the rules of those that inbound mail comes from, @L
- * for the listener's port, @M for the mark, @O for the match of postern's own
- * packets, @U for its user id.
- */
-static void
-write_rules(FILE *out, const char *text, const struct config *config,
-    enum config_own own, uid_t uid)
-{
-	for (; *text != '\0'; text++) {
-		if (*text != '@') {
-			fputc(*text, out);
-			continue;
-		}
-		switch (*++text) {
-		case 'P':
-			write_ports(out, config);
-			break;
-		case 'I':
-			write_interfaces(
-			    out, config->interfaces, config->interface_count);
-			break;
-		case 'N':
-			write_inbound(out, config);
-			break;
-		case 'L':
-			fprintf(out, "%u", config->listen_port);
-			break;
-		case 'M':
-			fprintf(out, "0x%" PRIx32, config->mark);
-			break;
-		case 'O':
-			fprintf(out, "meta skuid %u", uid);
-			if (own == CONFIG_OWN_MARK)
-				fprintf(out,
-				    " meta mark and 0x%" PRIx32
-				    " == 0x%" PRIx32,
-				    config->mark, config->mark);
-			break;
-		case 'U':
-			fprintf(out, "%u", uid);
-			break;
-		}
-	}
-}
-
-/*
- * Gateway.  Nothing here leans on a process: where no listener stands, tproxy
- * lets the packet go on, to the reset behind it; where the routing is not in
- * place, the kernel forwards no packet that tproxy gave a socket.  `forward`
- * runs first of its hook, lest another table hand an old connection to a
- * flowtable, past which packets meet no rule.  tproxy makes the kernel put
- * fragments together before any of this.
- */
-static const char gateway_rules[] =
-    "	chain prerouting {\n"
-    "		type filter hook prerouting priority mangle + 1; "
-    "policy accept;\n"
-    "		# seized already, and answers to what postern sent from a "
-    "client's address\n"
-    "		tcp dport @P socket transparent 1 socket wildcard 0 "
-    "meta mark set meta mark or @M accept\n"
-    "		tcp sport @P socket transparent 1 socket wildcard 0 "
-    "meta mark set meta mark or @M accept\n"
-    "		iifname @I tcp dport @P fib daddr type != local goto seize\n"
-    "	}\n"
-    "	chain seize {\n"
-    "		meta mark set meta mark or @M\n"
-    "		meta nfproto ipv4 meta l4proto tcp "
-    "tproxy ip to 127.0.0.1:@L accept\n"
-    "		meta nfproto ipv6 meta l4proto tcp "
-    "tproxy ip6 to [::1]:@L accept\n"
-    "		# nobody listens\n"
-    "		meta l4proto tcp reject with tcp reset\n"
-    "	}\n"
-    "	chain forward {\n"
-    "		type filter hook forward priority raw; policy accept;\n"
-    "@N"
-    "		# from whatever interface, and however old the connection\n"
-    "		tcp dport @P reject with tcp reset\n"
-    "		tcp sport @P reject with tcp reset\n"
-    "	}\n"
-    "	chain input {\n"
-    "		type filter hook input priority raw; policy accept;\n"
-    "		# seized packets still have the port they were sent to\n"
-    "		tcp dport @L tcp flags & (syn | ack) == syn "
-    "reject with tcp reset\n"
-    "	}\n";
-
-/*
- * Local.  NAT sees a connection's first packet only, so `guard` judges every
- * packet: those of connections older than the table still go to one of the
- * ports, while redirected ones go to the listener.  A packet that a closed
- * socket still has to send, or that the kernel sends for it, has no owner any
- * more, and `meta skuid` matches it neither way: postern's own connections are
- * known by then by the mark on their conntrack entry, which no other owner's
- * packet gets to use.  Destinations on the host itself are no outbound mail.
- */
-static const char local_rules[] =
-    "	chain seize {\n"
-    "		# before other tables' NAT, which would hide where it goes\n"
-    "		type nat hook output priority -101; policy accept;\n"
-    "		@O accept\n"
-    "		tcp dport @P fib daddr type != local redirect to :@L\n"
-    "	}\n"
-    "	chain output {\n"
-    "		type filter hook output priority filter; policy accept;\n"
-    "		tcp dport @P fib daddr type != local goto guard\n"
-    "	}\n"
-    "	chain guard {\n"
-    "		@O ct mark set ct mark or @M accept\n"
-    "		meta l4proto tcp meta skuid != @U reject with tcp reset\n"
-    "		# owned by nobody any more\n"
-    "		ct mark and @M == @M accept\n"
-    "		meta l4proto tcp reject with tcp reset\n"
-    "	}\n"
-    "	chain input {\n"
-    "		type filter hook input priority filter; policy accept;\n"
-    "		# redirected, or dialled by hand\n"
-    "		iif \"lo\" tcp dport @L ct original proto-dst @P accept\n"
-    "		tcp dport @L tcp flags & (syn | ack) == syn "
-    "reject with tcp reset\n"
-    "	}\n";
-
-/*
- * Closed, while no configuration can be put in place: nothing is seized, all
- * is refused.  Mail that comes in is, too: a guess at who may is not for here.
- */
-static const char closed_forward[] =
-    "	chain forward {\n"
-    "		type filter hook forward priority raw; policy accept;\n"
-    "		tcp dport @P reject with tcp reset\n"
-    "		tcp sport @P reject with tcp reset\n"
-    "	}\n";
-static const char closed_output[] =
-    "	chain output {\n"
-    "		type filter hook output priority filter; policy accept;\n"
-    "		tcp dport @P fib daddr type != local reject with tcp reset\n"
-    "	}\n";
-
-/* For the reader of `postern rules show`; nft skips it. */
-static void
-write_routing(FILE *out, const struct config *config)
-{
-	const uint32_t first = config->route_priority;
-	const char *const families[] = {"-4", "-6"};
-	size_t i;
-
-	fputs("# and this routing:\n", out);
-	for (i = 0; i < 2; i++) {
-		fprintf(out,
-		    "#   ip %s route add local default dev lo table %" PRIu32
-		    " proto %d\n",
-		    families[i], config->route_table, ROUTE_PROTOCOL);
-		fprintf(out,
-		    "#   ip %s rule add pref %" PRIu32
-		    " iif lo fwmark 0x%" PRIx32 "/0x%" PRIx32 " goto %" PRIu32
-		    " protocol %d\n",
-		    families[i], first, config->mark, config->mark, first + 2,
-		    ROUTE_PROTOCOL);
-		fprintf(out,
-		    "#   ip %s rule add pref %" PRIu32 " fwmark 0x%" PRIx32
-		    "/0x%" PRIx32 " lookup %" PRIu32 " protocol %d\n",
-		    families[i], first + 1, config->mark, config->mark,
-		    config->route_table, ROUTE_PROTOCOL);
-		fprintf(out,
-		    "#   ip %s rule add pref %" PRIu32
-		    " iif lo fwmark 0x%" PRIx32 "/0x%" PRIx32
-		    " nop protocol %d\n",
-		    families[i], first + 2, config->mark, config->mark,
-		    ROUTE_PROTOCOL);
-	}
-}
-
-char *
-rules_text(const struct config *config, enum config_own own, uid_t uid,
+look_at_host(const struct config *config, struct rules_host *host,
     char error[RULES_ERROR_MAX])
 {
-	const bool is_gateway = config->mode == CONFIG_GATEWAY;
-	FILE *out;
-	char *text = NULL;
-	size_t len;
+	const struct passwd *user;
 
-	if (check(config, uid, error) == -1)
-		return NULL;
-	if ((out = open_memstream(&text, &len)) == NULL) {
-		set_error(error, "%s", strerror(errno));
-		return NULL;
-	}
-	fputs(RULES_CLEAR "table inet postern {\n", out);
-	write_rules(
-	    out, is_gateway ? gateway_rules : local_rules, config, own, uid);
-	fputs("}\n", out);
-	if (is_gateway)
-		write_routing(out, config);
-	if (fclose(out) == EOF) {
-		set_error(error, "%s", strerror(errno));
-		free(text);
-		return NULL;
-	}
-	return text;
+	*host = (struct rules_host){.own = rules_own(config)};
+	host->queue = queue_here(config, error);
+	if (host->queue == RULES_QUEUE_NONE &&
+	    config->gate.admission == CONFIG_GATE_ON &&
+	    config->mode == CONFIG_GATEWAY)
+		return -1;
+	host->has_log = host->queue != RULES_QUEUE_NONE &&
+	                config->gate.watch_dns && rules_log_find();
+	if (config->mode != CONFIG_LOCAL)
+		return 0;
+	errno = 0;
+	if ((user = getpwnam(config->user)) == NULL)
+		return set_error(error, "user %s: %s", config->user,
+		    errno == 0 ? "no such user" : strerror(errno));
+	host->uid = user->pw_uid;
+	return 0;
 }
 
 char *
 rules_text_here(const struct config *config, char error[RULES_ERROR_MAX])
 {
-	const struct passwd *user;
-	uid_t uid = 0;
+	struct rules_host host;
 
-	if (config->mode == CONFIG_LOCAL) {
-		errno = 0;
-		if ((user = getpwnam(config->user)) == NULL) {
-			set_error(error, "user %s: %s", config->user,
-			    errno == 0 ? "no such user" : strerror(errno));
-			return NULL;
-		}
-		uid = user->pw_uid;
-	}
-	return rules_text(config, rules_own(config), uid, error);
-}
-
-/*
- * Runs one transaction; what nft says of its failure is cut to its first line,
- * and what it says otherwise to nothing.
- */
-static int
-run_nft(const char *text, char error[RULES_ERROR_MAX])
-{
-	struct nft_ctx *nft;
-	const char *said;
-	int ret = 0;
-
-	if (!has_capability(CAP_NET_ADMIN))
-		return set_error(error, "needs CAP_NET_ADMIN: run it as root");
-	if ((nft = nft_ctx_new(NFT_CTX_DEFAULT)) == NULL ||
-	    nft_ctx_buffer_error(nft) != 0 || nft_ctx_buffer_output(nft) != 0) {
-		ret = set_error(error, "libnftables: %s", strerror(ENOMEM));
-		goto out;
-	}
-	if (nft_run_cmd_from_buffer(nft, text) != 0) {
-		said = nft_ctx_get_error_buffer(nft);
-		ret = set_error(
-		    error, "nftables: %.*s", (int)strcspn(said, "\n"), said);
-	}
-out:
-	if (nft != NULL)
-		nft_ctx_free(nft);
-	return ret;
+	if (look_at_host(config, &host, error) == -1)
+		return NULL;
+	return rules_text(config, &host, error);
 }
 
 static int
@@ -437,43 +130,76 @@ apply_routing(const struct config *config, char error[RULES_ERROR_MAX])
 	return 0;
 }
 
-/* The table first: with it alone, all is refused. */
-int
-rules_apply(const struct config *config, char error[RULES_ERROR_MAX])
+/*
+ * The table first: with it alone, all is refused.  Of a table whose queue is
+ * yet to come, new connections are dropped, and their senders try again.
+ */
+static int
+apply(const struct config *config, const struct rules_host *host,
+    char error[RULES_ERROR_MAX])
 {
 	char *text;
 	int ret = -1;
 
-	error[0] = '\0';
-	if ((text = rules_text_here(config, error)) == NULL)
+	if ((text = rules_text(config, host, error)) == NULL)
 		return -1;
-	if (run_nft(text, error) == 0)
+	if (nft_run(text, error) == 0 &&
+	    (host->queue != RULES_QUEUE_XT ||
+		rules_queue_insert(config, error) == 0))
 		ret = apply_routing(config, error);
 	free(text);
 	return ret;
 }
 
 int
+rules_apply(const struct config *config, char error[RULES_ERROR_MAX])
+{
+	char why[RULES_ERROR_MAX];
+	struct rules_host host;
+
+	error[0] = '\0';
+	if (look_at_host(config, &host, why) == -1) {
+		strlcpy(error, why, RULES_ERROR_MAX);
+		return -1;
+	}
+	if (apply(config, &host, error) == -1)
+		return -1;
+	/* What is missing is told where nothing graver is. */
+	if (error[0] == '\0' && why[0] != '\0')
+		set_error(error,
+		    "%s: nobody looks at new connections before they are "
+		    "seized, and no DNS answer is watched",
+		    why);
+	return 0;
+}
+
+int
+rules_apply_without_gate(
+    const struct config *config, char error[RULES_ERROR_MAX])
+{
+	struct rules_host host;
+
+	error[0] = '\0';
+	if (look_at_host(config, &host, error) == -1)
+		return -1;
+	error[0] = '\0';
+	host.queue = RULES_QUEUE_NONE;
+	host.has_log = false;
+	return apply(config, &host, error);
+}
+
+int
 rules_close(const struct config *config, bool forwarded, bool own,
     char error[RULES_ERROR_MAX])
 {
-	FILE *out;
-	char *text = NULL;
-	size_t len;
+	char *text;
 	int ret;
 
-	if (run_nft("list table inet postern\n", error) == 0)
+	if (nft_run("list table inet postern\n", error) == 0)
 		return 0; /* whatever it is, it is closed */
-	if ((out = open_memstream(&text, &len)) == NULL)
+	if ((text = rules_text_closed(config, forwarded, own)) == NULL)
 		return set_error(error, "%s", strerror(errno));
-	fputs(RULES_CLEAR "table inet postern {\n", out);
-	if (forwarded)
-		write_rules(out, closed_forward, config, CONFIG_OWN_UID, 0);
-	if (own)
-		write_rules(out, closed_output, config, CONFIG_OWN_UID, 0);
-	fputs("}\n", out);
-	ret = fclose(out) == EOF ? set_error(error, "%s", strerror(errno))
-	                         : run_nft(text, error);
+	ret = nft_run(text, error);
 	free(text);
 	return ret;
 }
@@ -485,10 +211,10 @@ rules_remove(char error[RULES_ERROR_MAX])
 	const char *what;
 
 	error[0] = '\0';
-	if (!has_capability(CAP_NET_ADMIN))
+	if (!nft_has_capability(CAP_NET_ADMIN))
 		return set_error(error, "needs CAP_NET_ADMIN: run it as root");
 	if (route_remove(&what) == -1)
 		return set_error(error, "%s: %s; the rules stay in place", what,
 		    strerror(errno));
-	return run_nft(RULES_CLEAR, error);
+	return nft_run(RULES_CLEAR, error);
 }

@@ -9,11 +9,17 @@
  */
 
 #include <stdbool.h>
-#include <sys/types.h>
 
 #include "proxy/config.h"
 
 #define RULES_ERROR_MAX 512
+
+/* What this kernel has to put packets to a process. */
+enum rules_queue {
+	RULES_QUEUE_NONE,
+	RULES_QUEUE_NFT, /* nft's own statement */
+	RULES_QUEUE_XT, /* the xtables target, through nft_compat */
+};
 
 /*
  * rules_own decides how postern's own connections are told apart in local
@@ -24,16 +30,15 @@
 enum config_own rules_own(const struct config *);
 
 /*
- * rules_text writes the transaction that puts the whole table in place, in
- * nft's language.  own (not AUTO) and uid are used in local mode only.
- * Returns the text (free it), or NULL with the reason in error.
+ * rules_have_gate says whether connections are put to postern-gate under this
+ * configuration on this host.  Where they are not, although the configuration
+ * leaves it open or asks for it, error says why; else error is empty.
  */
-char *rules_text(const struct config *, enum config_own own, uid_t uid,
-    char error[RULES_ERROR_MAX]);
+bool rules_have_gate(const struct config *, char error[RULES_ERROR_MAX]);
 
 /*
- * rules_text_here is rules_text for this host: rules_own, and the id of the
- * configuration's user.  It is what rules_apply loads.
+ * rules_text_here returns what rules_apply loads, in nft's language (free it),
+ * or NULL with the reason in error.
  */
 char *rules_text_here(const struct config *, char error[RULES_ERROR_MAX]);
 
@@ -43,9 +48,18 @@ char *rules_text_here(const struct config *, char error[RULES_ERROR_MAX]);
  * twice is applying once.  Needs CAP_NET_ADMIN.  Returns 0, or -1 with the
  * reason in error; error says so where the table is in place and the routing
  * is not, and the host is then closed.  On success error is empty, or tells of
- * an address family that stays closed because the host does without it.
+ * an address family that stays closed because the host does without it, or why
+ * there is no gate.
  */
 int rules_apply(const struct config *, char error[RULES_ERROR_MAX]);
+
+/*
+ * rules_apply_without_gate is for a stop: with nobody at the queue, what comes
+ * would be dropped, and who sent it would wait.  Without the queue it is
+ * refused at once.  As rules_apply.
+ */
+int
+rules_apply_without_gate(const struct config *, char error[RULES_ERROR_MAX]);
 
 /*
  * rules_close is for a start that failed before rules_apply: where no table of

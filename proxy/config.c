@@ -42,6 +42,10 @@ config_new(void)
 	};
 	config->limits.sessions = 8192;
 	config->limits.sessions_per_client = 256;
+	config->limits.connection_rate = 200;
+	config->gate.watch_dns = true;
+	config->gate.queue = 925;
+	config->gate.queues = 4;
 	config->user = strdup("postern");
 	config->trust = strdup("/etc/ssl/certs/ca-certificates.crt");
 	config->dns.trust_anchor = strdup("/usr/share/dns/root.key");
@@ -83,6 +87,23 @@ rules_free(struct rule *rules, size_t count)
 	free(rules);
 }
 
+static void
+admission_free(struct admission_rule *rules, size_t count)
+{
+	struct admission_rule *rule;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		rule = &rules[i];
+		free(rule->name);
+		strings_free(rule->matches, rule->match_count);
+		strings_free(rule->interfaces, rule->interface_count);
+		strings_free(rule->marks, rule->mark_count);
+		free(rule->origin);
+	}
+	free(rules);
+}
+
 void
 config_free(struct config *config)
 {
@@ -100,6 +121,8 @@ config_free(struct config *config)
 	free(config->dns.trust_anchor);
 	rules_free(config->servers, config->server_count);
 	rules_free(config->domains, config->domain_count);
+	admission_free(config->clients, config->client_count);
+	admission_free(config->destinations, config->destination_count);
 	for (i = 0; i < config->trust_count; i++) {
 		free(config->trusts[i].path);
 		free(config->trusts[i].pem);

@@ -24,6 +24,8 @@
 #define CONFIG_RULES_MAX       4096 /* server blocks; domain blocks likewise */
 #define CONFIG_MATCHES_MAX     64 /* destinations of one server block */
 #define CONFIG_NAMES_MAX       32 /* names of one block */
+#define CONFIG_MARKS_MAX       16 /* packet marks of one block */
+#define CONFIG_QUEUES_MAX      16
 #define CONFIG_PINS_MAX        16 /* pins of one block */
 #define CONFIG_TRUST_MAX       64 /* distinct trust files */
 #define CONFIG_TRUST_BYTES_MAX (8U << 20) /* of one trust file */
@@ -48,6 +50,13 @@ enum config_own {
 enum config_on_refusal {
 	CONFIG_DEFER, /* 4xx */
 	CONFIG_BOUNCE, /* 5xx for verdicts that waiting does not mend */
+};
+
+/* Whether postern-gate says which connections come in. */
+enum config_gate {
+	CONFIG_GATE_AUTO, /* where the kernel has a queue for it */
+	CONFIG_GATE_ON,
+	CONFIG_GATE_OFF,
 };
 
 /* What the far end must show before it gets an envelope. */
@@ -76,6 +85,31 @@ struct rule {
 	char *origin; /* "file:line" for messages */
 };
 
+/* What becomes of a connection at its first packet. */
+enum config_verdict {
+	CONFIG_INTERCEPT, /* led to a relay */
+	CONFIG_REJECT, /* refused with a TCP reset */
+	CONFIG_EXEMPT, /* clients only: forwarded untouched */
+};
+
+/*
+ * A `client` or `destination` block, for postern-gate.  Of what stands in it,
+ * each kind must hold, by any one of its elements.
+ */
+struct admission_rule {
+	char *name; /* its label */
+	char **matches; /* addresses and prefixes */
+	size_t match_count;
+	char **interfaces; /* client: where the packet came in */
+	size_t interface_count;
+	char **marks; /* client: "VALUE" or "VALUE/MASK" */
+	size_t mark_count;
+	enum config_verdict verdict;
+	uint32_t connection_rate; /* client: as in limits; 0: as there */
+	uint32_t sessions; /* client: of all relays; 0: as in limits */
+	char *origin; /* "file:line" for messages */
+};
+
 /* A trust file's PEM text, read by the parent. */
 struct config_trust {
 	char *path;
@@ -100,6 +134,7 @@ struct config_timeouts {
 struct config_limits {
 	uint32_t sessions; /* of one relay */
 	uint32_t sessions_per_client; /* from one address, of one relay */
+	uint32_t connection_rate; /* of one client, a second; 0: any */
 };
 
 struct config {
@@ -128,6 +163,13 @@ struct config {
 	char *state_directory; /* what outlives the processes */
 
 	struct {
+		enum config_gate admission;
+		bool watch_dns; /* what name an address is likely to have */
+		uint32_t queue; /* first NFQUEUE number, and NFLOG group */
+		uint32_t queues; /* that many from there on */
+	} gate;
+
+	struct {
 		bool enforces_testing; /* mode testing as if enforce */
 		uint32_t timeout; /* seconds for one HTTPS fetch */
 	} mta_sts;
@@ -152,6 +194,10 @@ struct config {
 	size_t server_count;
 	struct rule *domains;
 	size_t domain_count;
+	struct admission_rule *clients;
+	size_t client_count;
+	struct admission_rule *destinations;
+	size_t destination_count;
 
 	struct config_trust *trusts; /* [0] is the default */
 	size_t trust_count;

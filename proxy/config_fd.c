@@ -58,7 +58,8 @@ form(void)
 {
 	uint32_t hash = form_text(2166136261, POSTERN_VERSION);
 
-	return form_table(form_table(hash, settings_config), settings_server);
+	hash = form_table(form_table(hash, settings_config), settings_server);
+	return form_table(hash, settings_client);
 }
 
 /* Writing.  A FILE keeps its error until it is closed. */
@@ -153,6 +154,19 @@ put_rules(FILE *fp, const struct rule *rules, size_t count)
 	}
 }
 
+static void
+put_admission(FILE *fp, const struct admission_rule *rules, size_t count)
+{
+	size_t i;
+
+	put_u32(fp, (uint32_t)count);
+	for (i = 0; i < count; i++) {
+		put_string(fp, rules[i].name);
+		put_string(fp, rules[i].origin);
+		put_settings(fp, settings_client, &rules[i]);
+	}
+}
+
 static int
 write_all(const struct config *config, int fd)
 {
@@ -168,6 +182,8 @@ write_all(const struct config *config, int fd)
 	put_settings(fp, settings_config, config);
 	put_rules(fp, config->servers, config->server_count);
 	put_rules(fp, config->domains, config->domain_count);
+	put_admission(fp, config->clients, config->client_count);
+	put_admission(fp, config->destinations, config->destination_count);
 	put_u32(fp, (uint32_t)config->trust_count);
 	for (i = 0; i < config->trust_count; i++) {
 		put_string(fp, config->trusts[i].path);
@@ -409,6 +425,20 @@ get_rules(struct reader *reader, struct rule **out, size_t *count)
 }
 
 static void
+get_admission(struct reader *reader, struct admission_rule **out, size_t *count)
+{
+	size_t i;
+
+	*out = get_list(reader, CONFIG_RULES_MAX, sizeof(**out), count);
+	for (i = 0; i < *count; i++) {
+		must_get_string(reader, CONFIG_TEXT_MAX - 1, &(*out)[i].name);
+		must_get_string(
+		    reader, CONFIG_TEXT_MAX + 16, &(*out)[i].origin);
+		get_settings(reader, settings_client, &(*out)[i]);
+	}
+}
+
+static void
 get_trusts(struct reader *reader, struct config *config)
 {
 	struct config_trust *trust;
@@ -444,6 +474,9 @@ decode(const uint8_t *data, size_t len)
 	get_settings(&reader, settings_config, config);
 	get_rules(&reader, &config->servers, &config->server_count);
 	get_rules(&reader, &config->domains, &config->domain_count);
+	get_admission(&reader, &config->clients, &config->client_count);
+	get_admission(
+	    &reader, &config->destinations, &config->destination_count);
 	get_trusts(&reader, config);
 	if (config->user == NULL || config->trust == NULL ||
 	    config->dns.trust_anchor == NULL ||

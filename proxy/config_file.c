@@ -120,6 +120,34 @@ check_inbound(struct load *load)
 	return 0;
 }
 
+/*
+ * In local mode there is no gate: what it judges by is where packets come
+ * from, and its programs' packets come from one place.
+ */
+static int
+check_gate(struct load *load)
+{
+	const struct config *config = load->config;
+	const struct admission_rule *rule = NULL;
+	struct place place = place_of(load, "gate.admission");
+	bool is_off = config->gate.admission == CONFIG_GATE_OFF;
+
+	if (config->mode == CONFIG_LOCAL &&
+	    config->gate.admission == CONFIG_GATE_ON)
+		return load_fail_at(load, &place,
+		    "gate.admission: on is only for mode = gateway");
+	if (config->client_count > 0)
+		rule = &config->clients[0];
+	else if (config->destination_count > 0)
+		rule = &config->destinations[0];
+	if (rule == NULL || (config->mode == CONFIG_GATEWAY && !is_off))
+		return 0;
+	place = (struct place){rule->origin, 0};
+	return load_fail_at(load, &place,
+	    "'%s': client and destination blocks are only for %s", rule->name,
+	    is_off ? "a gate that is not off" : "mode = gateway");
+}
+
 static int
 check_interfaces(struct load *load)
 {
@@ -137,6 +165,8 @@ check_interfaces(struct load *load)
 		return load_fail_at(
 		    load, &place, "interfaces: only for mode = gateway");
 	}
+	if (check_gate(load) == -1)
+		return -1;
 	return check_inbound(load);
 }
 

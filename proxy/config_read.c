@@ -373,7 +373,7 @@ static int
 fail_unknown(struct load *load, const struct setting *table,
     const char *section, const struct ucl_node *node)
 {
-	const char *words[SETTINGS_MAX + 3], *name, *nearest;
+	const char *words[SETTINGS_MAX + 5], *name, *nearest;
 	char sections[SETTINGS_MAX][SECTION_MAX];
 	char key[WORD_MAX * 4 + 1];
 	size_t n = 0, i, len;
@@ -388,6 +388,8 @@ fail_unknown(struct load *load, const struct setting *table,
 	if (table == settings_config && section[0] == '\0') {
 		words[n++] = "server";
 		words[n++] = "domain";
+		words[n++] = "client";
+		words[n++] = "destination";
 	}
 	words[n] = NULL;
 	len = strlen(node->key);

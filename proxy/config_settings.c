@@ -10,12 +10,20 @@
 #define COUNT(field)      .count_offset = offsetof(struct config, field)
 #define RULE_AT(field)    .offset = offsetof(struct rule, field)
 #define RULE_COUNT(field) .count_offset = offsetof(struct rule, field)
-#define DAY               (24 * 60 * 60)
+#define ADMIT_AT(field)   .offset = offsetof(struct admission_rule, field)
+#define ADMIT_COUNT(field)                                                     \
+	.count_offset = offsetof(struct admission_rule, field)
+#define DAY (24 * 60 * 60)
 
 /* Each list in the order of its enum. */
 const char *const settings_mode_words[] = {"gateway", "local", NULL};
 const char *const settings_level_words[] = {
     "verify", "encrypt", "none", "observe", NULL};
+const char *const settings_verdict_words[] = {
+    "intercept", "reject", "exempt", NULL};
+/* Nobody may be forwarded untouched for the sake of where it goes. */
+static const char *const destination_words[] = {"intercept", "reject", NULL};
+static const char *const gate_words[] = {"auto", "on", "off", NULL};
 static const char *const own_words[] = {"auto", "mark", "uid", NULL};
 static const char *const on_refusal_words[] = {"defer", "bounce", NULL};
 static const char *const testing_words[] = {"report", "enforce", NULL};
@@ -69,6 +77,15 @@ const struct setting settings_config[] = {
 	{.path = "state_directory", .type = SETTING_STRING,
 	    AT(state_directory), .check = value_path},
 
+	{.path = "gate.admission", .type = SETTING_WORD, AT(gate.admission),
+	    .words = gate_words},
+	{.path = "gate.watch_dns", .type = SETTING_BOOL, AT(gate.watch_dns)},
+	{.path = "gate.queue", .type = SETTING_NUMBER, AT(gate.queue),
+	    .max = UINT16_MAX - CONFIG_QUEUES_MAX},
+	{.path = "gate.queues", .type = SETTING_NUMBER, AT(gate.queues),
+	    .min = 1,
+	    .max = CONFIG_QUEUES_MAX},
+
 	{.path = "mta_sts.testing", .type = SETTING_BOOL,
 	    AT(mta_sts.enforces_testing), .words = testing_words},
 	{.path = "mta_sts.timeout", .type = SETTING_SECONDS,
@@ -98,6 +115,8 @@ const struct setting settings_config[] = {
 	    AT(limits.sessions), .min = 1, .max = 1000000},
 	{.path = "limits.sessions_per_client", .type = SETTING_NUMBER,
 	    AT(limits.sessions_per_client), .min = 1, .max = 1000000},
+	{.path = "limits.connection_rate", .type = SETTING_NUMBER,
+	    AT(limits.connection_rate), .max = 1000000},
 
 	{.path = "log.format", .type = SETTING_WORD, AT(log.format),
 	    .words = log_format_words},
@@ -135,5 +154,34 @@ const struct setting settings_server[] = {
 
 const struct setting settings_domain[] = {
 	RULE_SETTINGS,
+};
+
+#define ADMIT_MATCH							\
+	{.path = "match", .type = SETTING_STRINGS, ADMIT_AT(matches),	\
+	    ADMIT_COUNT(match_count), .max = CONFIG_MATCHES_MAX,	\
+	    .check = value_prefix}
+
+const struct setting settings_client[] = {
+	ADMIT_MATCH,
+	{.path = "interfaces", .type = SETTING_STRINGS,
+	    ADMIT_AT(interfaces), ADMIT_COUNT(interface_count),
+	    .max = CONFIG_INTERFACES_MAX, .check = value_interface},
+	{.path = "marks", .type = SETTING_STRINGS, ADMIT_AT(marks),
+	    ADMIT_COUNT(mark_count), .max = CONFIG_MARKS_MAX,
+	    .check = value_mark},
+	{.path = "verdict", .type = SETTING_WORD, ADMIT_AT(verdict),
+	    .words = settings_verdict_words},
+	{.path = "connection_rate", .type = SETTING_NUMBER,
+	    ADMIT_AT(connection_rate), .max = 1000000},
+	{.path = "sessions", .type = SETTING_NUMBER, ADMIT_AT(sessions),
+	    .max = 1000000},
+	{.path = NULL},
+};
+
+const struct setting settings_destination[] = {
+	ADMIT_MATCH,
+	{.path = "verdict", .type = SETTING_WORD, ADMIT_AT(verdict),
+	    .words = destination_words},
+	{.path = NULL},
 };
 /* clang-format on */

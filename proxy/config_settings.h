@@ -45,8 +45,11 @@ struct setting {
 extern const struct setting settings_config[]; /* of struct config */
 extern const struct setting settings_server[]; /* of struct rule */
 extern const struct setting settings_domain[]; /* a part of the former */
+extern const struct setting settings_client[]; /* of struct admission_rule */
+extern const struct setting settings_destination[]; /* a part of it */
 
 extern const char *const settings_mode_words[];
 extern const char *const settings_level_words[];
+extern const char *const settings_verdict_words[];
 
 #endif

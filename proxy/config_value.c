@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -75,23 +76,30 @@ value_domain(const char *text, char out[CONFIG_TEXT_MAX])
 }
 
 const char *
-value_match(const char *text, char out[CONFIG_TEXT_MAX])
+value_prefix(const char *text, char out[CONFIG_TEXT_MAX])
 {
 	struct prefix prefix;
 	char ip[ADDRESS_TEXT_MAX];
 
-	if (prefix_from_text(&prefix, text) == -1) {
-		if (strchr(text, '/') == NULL)
-			return value_host(text, out);
+	if (prefix_from_text(&prefix, text) == -1)
 		return "is not an address prefix (or has bits set past its"
 		       " length)";
-	}
 	address_ip_text(&prefix.address, ip);
 	if (prefix.length == address_ip_len(&prefix.address) * 8)
 		strlcpy(out, ip, CONFIG_TEXT_MAX);
 	else
 		snprintf(out, CONFIG_TEXT_MAX, "%s/%u", ip, prefix.length);
 	return NULL;
+}
+
+const char *
+value_match(const char *text, char out[CONFIG_TEXT_MAX])
+{
+	const char *why = value_prefix(text, out);
+
+	if (why != NULL && strchr(text, '/') == NULL)
+		return value_host(text, out);
+	return why;
 }
 
 const char *
@@ -221,6 +229,36 @@ value_number(const char *text, uint64_t *out)
 	if (!read_digits(text, base, out, &end) || *end != '\0')
 		return "is not a number";
 	return NULL;
+}
+
+const char *
+value_mark(const char *text, char out[CONFIG_TEXT_MAX])
+{
+	uint64_t value, mask = UINT32_MAX;
+	const char *slash = strchr(text, '/');
+	char first[32];
+
+	if (slash != NULL && value_number(slash + 1, &mask) != NULL)
+		return "is not a packet mark: VALUE or VALUE/MASK";
+	strlcpy(first, text, sizeof(first));
+	first[strcspn(first, "/")] = '\0';
+	if (value_number(first, &value) != NULL)
+		return "is not a packet mark: VALUE or VALUE/MASK";
+	if (value > UINT32_MAX || mask > UINT32_MAX || mask == 0 ||
+	    (value & ~mask) != 0)
+		return "is a packet mark that no packet has";
+	snprintf(out, CONFIG_TEXT_MAX, "0x%llx/0x%llx",
+	    (unsigned long long)value, (unsigned long long)mask);
+	return NULL;
+}
+
+void
+value_mark_parts(const char *text, uint32_t *value, uint32_t *mask)
+{
+	char *end;
+
+	*value = (uint32_t)strtoul(text, &end, 0);
+	*mask = *end == '/' ? (uint32_t)strtoul(end + 1, NULL, 0) : UINT32_MAX;
 }
 
 const char *

@@ -25,6 +25,8 @@ typedef const char *value_check(const char *text, char out[CONFIG_TEXT_MAX]);
 value_check value_host; /* "mx.example.org": A-labels */
 value_check value_domain; /* "example.org", "*.example.org" */
 value_check value_match; /* an address, a prefix or a host name */
+value_check value_prefix; /* an address or a prefix */
+value_check value_mark; /* "0x20" or "0x20/0xff" */
 value_check value_interface; /* "lan0" */
 value_check value_path; /* "/absolute" */
 value_check value_user; /* "postern" */
@@ -35,6 +37,8 @@ value_check value_label; /* of a server block: printable ASCII */
 const char *value_bool(const char *text, bool *out);
 /* Decimal, or hexadecimal behind 0x; bounds are the caller's. */
 const char *value_number(const char *text, uint64_t *out);
+/* What value_mark wrote: a packet p has the mark where (p & mask) == value. */
+void value_mark_parts(const char *text, uint32_t *value, uint32_t *mask);
 /* A number of seconds; "5min", "2h", "1d" and "1w" too. */
 const char *value_seconds(const char *text, uint64_t *out);
 /* "192.0.2.53", "192.0.2.53:5353", "[2001:db8::53]:53": port 53 by default. */

@@ -6,15 +6,18 @@
 #include "proxy/generation.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "certs/store.h"
 #include "netfilter/rules.h"
+#include "proxy/base/log.h"
 #include "proxy/cmd_options.h"
 #include "proxy/config.h"
 #include "proxy/parent.h"
+#include "proxy/spawn.h"
 
 /*
  * A relay can only refuse settings whose trust files hold nothing usable, and
@@ -40,6 +43,37 @@ check_trusts(const struct config *config, char error[CONFIG_ERROR_MAX])
 	return 0;
 }
 
+/*
+ * Whether there is a gate is settled here once, for the rules and for what is
+ * started.  Without the capability it could not be told, and nobody could
+ * serve it.
+ */
+static void
+find_gate(struct config *config)
+{
+	char why[RULES_ERROR_MAX] = "";
+	bool has_gate;
+
+	if (config->gate.admission != CONFIG_GATE_AUTO)
+		return;
+	has_gate = config->mode == CONFIG_GATEWAY &&
+	           rules_have_gate(config, why);
+	if (has_gate && !spawn_has_capability(CAP_NET_ADMIN)) {
+		has_gate = false;
+		strlcpy(why,
+		    "without CAP_NET_ADMIN (where root applies the rules for "
+		    "it, set gate.admission = off for both)",
+		    sizeof(why));
+	}
+	config->gate.admission = has_gate ? CONFIG_GATE_ON : CONFIG_GATE_OFF;
+	if (has_gate || config->mode != CONFIG_GATEWAY)
+		return;
+	log_warnx("there is no gate: %s", why);
+	if (config->client_count + config->destination_count > 0)
+		log_warnx("so client and destination blocks do nothing, and "
+			  "everything is intercepted");
+}
+
 int
 generation_load(struct generation *generation, uint32_t number,
     const struct parent_options *options, char error[CONFIG_ERROR_MAX])
@@ -58,6 +92,7 @@ generation_load(struct generation *generation, uint32_t number,
 	if (options->is_foreground)
 		config->log.to = LOG_TO_STDERR;
 	config->own_connections = rules_own(config);
+	find_gate(config);
 	generation->config = config;
 	return 0;
 }

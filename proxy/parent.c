@@ -52,6 +52,7 @@ void
 parent_tell_status(const struct parent *parent)
 {
 	unsigned long long sessions = 0;
+	const char *gate = "";
 	size_t i, serving = 0;
 	bool has_policy;
 
@@ -61,16 +62,48 @@ parent_tell_status(const struct parent *parent)
 			serving++;
 	}
 	has_policy = process_state(parent->policy) == PROCESS_IS_SERVING;
+	if (parent->gate != NULL)
+		gate = process_state(parent->gate) == PROCESS_IS_SERVING
+		           ? ", gate up"
+		           : ", gate down";
 	notify_status(&parent->notify,
-	    "%s: %zu of %zu relays, policy %s, %llu sessions, settings %u%s%s",
+	    "%s: %zu of %zu relays, policy %s%s, %llu sessions, settings "
+	    "%u%s%s",
 	    parent->phase == PHASE_STOPPING ? "stopping" : "running", serving,
-	    parent->plan.relay_count, has_policy ? "up" : "down", sessions,
-	    parent->now.number,
+	    parent->plan.relay_count, has_policy ? "up" : "down", gate,
+	    sessions, parent->now.number,
 	    parent->trouble[0] == '\0' ? "" : "; not reloaded: ",
 	    parent->trouble);
 }
 
 /* Stop. */
+
+/*
+ * The gate goes last but one: while relays end their sessions it still sees
+ * what comes.  Behind it nobody would read the queue, and what came would be
+ * dropped; without the queue it is refused at once.
+ */
+static void
+stop_gate(struct parent *parent)
+{
+	char error[RULES_ERROR_MAX];
+
+	if (parent->has_left_gate)
+		return;
+	parent->has_left_gate = true;
+	if (parent->plan.manages_rules && parent->now.config->keep_rules &&
+	    rules_apply_without_gate(parent->now.config, error) == -1)
+		log_warnx("rules: %s: connections to the ports are dropped, "
+			  "not refused, until postern starts",
+		    error);
+	process_drain(parent->gate, GRACE_SECONDS);
+}
+
+static bool
+is_down(const struct process *process)
+{
+	return process == NULL || process_state(process) == PROCESS_IS_DOWN;
+}
 
 void
 parent_go_on_stopping(struct parent *parent)
@@ -79,9 +112,11 @@ parent_go_on_stopping(struct parent *parent)
 		if (process_state(parent->relays[i]) != PROCESS_IS_DOWN)
 			return;
 	}
+	if (parent->gate != NULL)
+		stop_gate(parent);
 	if (process_state(parent->policy) != PROCESS_IS_DRAINING)
 		process_drain(parent->policy, GRACE_SECONDS);
-	if (process_state(parent->policy) == PROCESS_IS_DOWN &&
+	if (is_down(parent->policy) && is_down(parent->gate) &&
 	    parent->next_policy == NULL && parent->old_policy == NULL)
 		event_base_loopbreak(parent->base);
 }
@@ -132,6 +167,7 @@ on_child(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (reap(parent->policy, pid, status) ||
+		    reap(parent->gate, pid, status) ||
 		    reap(parent->next_policy, pid, status) ||
 		    reap(parent->old_policy, pid, status))
 			continue;
@@ -166,6 +202,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	is_well = ping(parent->policy);
+	is_well = ping(parent->gate) && is_well;
 	is_well = ping(parent->next_policy) && is_well;
 	is_well = ping(parent->old_policy) && is_well;
 	for (size_t i = 0; i < parent->plan.relay_count; i++)

@@ -48,20 +48,24 @@ parent_send_settings(struct parent *parent)
 	for (size_t i = 0; i < parent->plan.relay_count; i++)
 		send_settings(parent->relays[i], parent->now.number,
 		    parent->now.relay_fd);
+	if (parent->gate != NULL)
+		send_settings(
+		    parent->gate, parent->now.number, parent->now.relay_fd);
 }
 
-/* A fresh channel between a relay and the policy process, if both run. */
+/* A fresh channel between a relay and another child, if both run. */
 static int
-connect_relay(struct parent *parent, struct process *relay)
+connect_relay(struct process *relay, struct process *other, uint16_t type)
 {
 	int fds[2];
 
-	if (!process_is_running(relay) || !process_is_running(parent->policy))
+	if (!process_is_running(relay) || other == NULL ||
+	    !process_is_running(other))
 		return 0;
 	if (ipc_pair(fds) == -1)
 		return -1;
-	send_fd(parent->policy, PROCESS_RELAY, fds[0]);
-	send_fd(relay, PROCESS_POLICY, fds[1]);
+	send_fd(other, PROCESS_RELAY, fds[0]);
+	send_fd(relay, type, fds[1]);
 	close(fds[0]);
 	close(fds[1]);
 	return 0;
@@ -71,7 +75,8 @@ int
 parent_connect_relays(struct parent *parent)
 {
 	for (size_t i = 0; i < parent->plan.relay_count; i++) {
-		if (connect_relay(parent, parent->relays[i]) == -1)
+		if (connect_relay(parent->relays[i], parent->policy,
+			PROCESS_POLICY) == -1)
 			return -1;
 	}
 	return 0;
@@ -115,7 +120,22 @@ on_relay_started(void *arg, struct process *relay)
 			    parent->now.config->listen_port);
 		return -1;
 	}
-	return connect_relay(parent, relay);
+	if (connect_relay(relay, parent->gate, PROCESS_GATE) == -1)
+		return -1;
+	return connect_relay(relay, parent->policy, PROCESS_POLICY);
+}
+
+static int
+on_gate_started(void *arg, struct process *gate)
+{
+	struct parent *parent = arg;
+
+	send_settings(gate, parent->now.number, parent->now.relay_fd);
+	for (size_t i = 0; i < parent->plan.relay_count; i++) {
+		if (connect_relay(parent->relays[i], gate, PROCESS_GATE) == -1)
+			return -1;
+	}
+	return 0;
 }
 
 static int
@@ -138,6 +158,9 @@ all_serve(const struct parent *parent)
 		if (process_state(parent->relays[i]) != PROCESS_IS_SERVING)
 			return false;
 	}
+	if (parent->gate != NULL &&
+	    process_state(parent->gate) != PROCESS_IS_SERVING)
+		return false;
 	return process_state(parent->policy) == PROCESS_IS_SERVING;
 }
 
@@ -162,11 +185,11 @@ on_ready(void *arg, struct process *process)
 }
 
 static void
-on_relay_ended(void *arg, struct process *relay, bool will_restart)
+on_child_ended(void *arg, struct process *process, bool will_restart)
 {
 	struct parent *parent = arg;
 
-	(void)relay;
+	(void)process;
 	(void)will_restart;
 	parent_tell_status(parent);
 	if (parent->phase == PHASE_STOPPING)
@@ -195,7 +218,13 @@ on_policy_ended(void *arg, struct process *policy, bool will_restart)
 static const struct process_hooks relay_hooks = {
     .started = on_relay_started,
     .ready = on_ready,
-    .ended = on_relay_ended,
+    .ended = on_child_ended,
+};
+
+static const struct process_hooks gate_hooks = {
+    .started = on_gate_started,
+    .ready = on_ready,
+    .ended = on_child_ended,
 };
 
 static const struct process_hooks policy_hooks = {
@@ -229,15 +258,22 @@ parent_start_children(struct parent *parent)
 		if (parent->relays[i] == NULL)
 			fatal("%s", name);
 	}
+	if (parent->plan.gate.path != NULL &&
+	    (parent->gate = process_new(parent->base, "gate",
+		 &parent->plan.gate, &gate_hooks, parent)) == NULL)
+		fatal("gate");
 	process_start(parent->policy);
 	for (size_t i = 0; i < parent->plan.relay_count; i++)
 		process_start(parent->relays[i]);
+	if (parent->gate != NULL)
+		process_start(parent->gate);
 }
 
 void
 parent_free_children(struct parent *parent)
 {
 	process_free(parent->policy);
+	process_free(parent->gate);
 	for (size_t i = 0; i < CONFIG_WORKERS_MAX; i++)
 		process_free(parent->relays[i]);
 }

@@ -41,10 +41,12 @@ struct parent {
 	struct generation now;
 	struct process *relays[CONFIG_WORKERS_MAX];
 	struct process *policy;
+	struct process *gate; /* NULL: there is none */
 	struct generation next; /* a reload under way */
 	struct process *next_policy; /* NULL: none is */
 	struct process *old_policy; /* on its way out after one */
 	struct event *reload_limit;
+	bool has_left_gate; /* a stop has taken the queue away */
 	bool wants_reload; /* another, when this one is through */
 	char trouble[CONFIG_ERROR_MAX]; /* why the last one failed, or "" */
 };
@@ -62,7 +64,7 @@ void parent_go_on_stopping(struct parent *);
 void parent_start_children(struct parent *);
 void parent_free_children(struct parent *);
 struct process *parent_new_policy(struct parent *);
-/* Sends the settings in force to every relay that runs. */
+/* Sends the settings in force to every relay that runs, and to the gate. */
 void parent_send_settings(struct parent *);
 /* Gives each relay a fresh channel to the policy process; 0, or -1 errno. */
 int parent_connect_relays(struct parent *);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * From settings to what is started.  Privilege is worked out here and nowhere
- * else: who the children run as, and that a relay keeps CAP_NET_RAW only where
- * it needs it, to leave from the client's address or to mark its connections.
+ * else: who the children run as, that a relay keeps CAP_NET_RAW only where it
+ * needs it, to leave from the client's address or to mark its connections, and
+ * that the gate keeps CAP_NET_ADMIN, without which the kernel hears no verdict.
  */
 
 #include "proxy/plan.h"
@@ -68,9 +69,9 @@ set_user(
 		    config->user, config->user);
 		return -1;
 	}
-	plan->relay.changes_user = plan->policy.changes_user = true;
-	plan->relay.uid = plan->policy.uid = user->pw_uid;
-	plan->relay.gid = plan->policy.gid = user->pw_gid;
+	plan->relay.changes_user = true;
+	plan->relay.uid = user->pw_uid;
+	plan->relay.gid = user->pw_gid;
 	return 0;
 }
 
@@ -94,8 +95,29 @@ set_net_raw(
 		    why);
 		return -1;
 	}
-	plan->relay.keeps_net_raw = why != NULL;
+	if (why != NULL)
+		plan->relay.keeps = UINT64_C(1) << CAP_NET_RAW;
 	return 0;
+}
+
+/* As the relays, but for what it keeps. */
+static int
+set_gate(
+    struct plan *plan, const struct config *config, char error[PLAN_ERROR_MAX])
+{
+	if (config->gate.admission != CONFIG_GATE_ON)
+		return 0;
+	if (!spawn_has_capability(CAP_NET_ADMIN)) {
+		strlcpy(error,
+		    "gate.admission = on needs CAP_NET_ADMIN: start postern "
+		    "as root, or with that capability, or set it to off",
+		    PLAN_ERROR_MAX);
+		return -1;
+	}
+	plan->gate = plan->policy;
+	plan->gate.path = find_program("postern-gate", error);
+	plan->gate.keeps = UINT64_C(1) << CAP_NET_ADMIN;
+	return plan->gate.path == NULL ? -1 : 0;
 }
 
 /* One relay for each CPU that this process may run on. */
@@ -130,6 +152,13 @@ plan_make(struct plan *plan, const struct config *config, bool without_rules,
 		NULL ||
 	    set_user(plan, config, error) == -1 ||
 	    set_net_raw(plan, config, error) == -1) {
+		plan_clear(plan);
+		return -1;
+	}
+	plan->policy.changes_user = plan->relay.changes_user;
+	plan->policy.uid = plan->relay.uid;
+	plan->policy.gid = plan->relay.gid;
+	if (set_gate(plan, config, error) == -1) {
 		plan_clear(plan);
 		return -1;
 	}
@@ -172,7 +201,8 @@ plan_clear(struct plan *plan)
 {
 	free(plan->relay.path);
 	free(plan->policy.path);
-	plan->relay.path = plan->policy.path = NULL;
+	free(plan->gate.path);
+	plan->relay.path = plan->policy.path = plan->gate.path = NULL;
 }
 
 static void
@@ -199,6 +229,11 @@ plan_keep_fixed(const struct config *now, struct config *next)
 	KEEP(listen_port);
 	KEEP(workers);
 	KEEP(manage_rules);
+	/* The gate's sockets are open, and its jail lets it open no others. */
+	KEEP(gate.admission);
+	KEEP(gate.watch_dns);
+	KEEP(gate.queue);
+	KEEP(gate.queues);
 	/* Connections in flight carry the old ones, and would be refused. */
 	KEEP(own_connections);
 	KEEP(mark);

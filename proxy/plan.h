@@ -18,14 +18,15 @@
 struct plan {
 	struct spawn relay; /* path owned */
 	struct spawn policy; /* path owned */
+	struct spawn gate; /* path owned; NULL: there is no gate */
 	size_t relay_count;
 	bool manages_rules;
 };
 
 /*
- * plan_make works it out for a configuration whose own_connections is not
- * AUTO.  Says in the log what an unprivileged start goes without.  Returns 0,
- * or -1 with the reason in error.
+ * plan_make works it out for a configuration of which neither
+ * own_connections nor gate.admission is AUTO.  Says in the log what an
+ * unprivileged start goes without.  Returns 0, or -1 with the reason in error.
  */
 int plan_make(struct plan *, const struct config *, bool without_rules,
     char error[PLAN_ERROR_MAX]);

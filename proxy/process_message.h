@@ -10,7 +10,7 @@
  *
  * A child's life, in order:
  *	parent -> child	CONFIG, once before anything else
- *	parent -> relay	LISTENER for each family; POLICY
+ *	parent -> relay	LISTENER for each family; POLICY; GATE, if there is one
  *	child -> parent	READY, once, when it serves
  *	parent -> child	CONFIG (reload), POLICY (a new policy process), PING
  *	parent -> child	DRAIN, at most twice
@@ -42,8 +42,8 @@ enum process_message {
 	 */
 	PROCESS_POLICY,
 	/*
-	 * Parent to policy process: a channel to one relay.  One message a
-	 * relay, and another whenever a relay was restarted.
+	 * Parent to policy process, and to the gate: a channel to one relay.
+	 * One message a relay, and another whenever a relay was restarted.
 	 */
 	PROCESS_RELAY,
 	/*
@@ -72,6 +72,11 @@ enum process_message {
 	 * line.  When that changes, at most once a second.
 	 */
 	PROCESS_STATUS,
+	/*
+	 * Parent to relay: a fresh channel to postern-gate (gate_message.h),
+	 * which replaces the one before.
+	 */
+	PROCESS_GATE,
 };
 
 #endif

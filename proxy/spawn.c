@@ -102,13 +102,12 @@ drop_bounding_set(void)
 static int
 drop_privileges(const struct spawn *s, const char **what)
 {
-	uint64_t keep = s->keeps_net_raw ? UINT64_C(1) << CAP_NET_RAW : 0;
 	struct capabilities caps;
 
 	*what = "capabilities";
 	if (capabilities_get(&caps) == -1)
 		return -1;
-	caps.inheritable = keep;
+	caps.inheritable = s->keeps;
 	if (capabilities_set(&caps) == -1)
 		return -1;
 	*what = "PR_CAPBSET_DROP";
@@ -123,13 +122,15 @@ drop_privileges(const struct spawn *s, const char **what)
 			return -1;
 	}
 	*what = "capabilities";
-	caps.effective = caps.permitted = caps.inheritable = keep;
+	caps.effective = caps.permitted = caps.inheritable = s->keeps;
 	if (capabilities_set(&caps) == -1 ||
 	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == -1)
 		return -1;
-	if (keep != 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE,
-			     CAP_NET_RAW, 0, 0) == -1)
-		return -1;
+	for (int c = 0; c <= CAP_LAST_CAP; c++) {
+		if ((s->keeps >> c & 1) != 0 &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0) == -1)
+			return -1;
+	}
 	*what = "PR_SET_NO_NEW_PRIVS";
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }

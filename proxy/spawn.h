@@ -8,6 +8,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define SPAWN_EXIT_FAILED                                                      \
@@ -19,7 +20,7 @@ struct spawn {
 	bool changes_user; /* only root can */
 	uid_t uid;
 	gid_t gid;
-	bool keeps_net_raw; /* CAP_NET_RAW; nothing else is ever kept */
+	uint64_t keeps; /* a bit for each CAP_... that it keeps */
 	unsigned int files; /* descriptors it needs; 0: as inherited */
 };
 

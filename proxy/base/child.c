@@ -49,7 +49,7 @@ on_config(void *arg, struct ipc_channel *control, struct ipc_reader *reader)
 	return ret;
 }
 
-/* The three messages that do nothing but hand over a descriptor. */
+/* The messages that do nothing but hand over a descriptor. */
 static int
 take_fd(
     struct child *child, struct ipc_reader *reader, int (*handler)(void *, int))
@@ -88,6 +88,15 @@ on_relay(void *arg, struct ipc_channel *control, struct ipc_reader *reader)
 
 	(void)control;
 	return take_fd(child, reader, child->handlers->relay);
+}
+
+static int
+on_gate(void *arg, struct ipc_channel *control, struct ipc_reader *reader)
+{
+	struct child *child = arg;
+
+	(void)control;
+	return take_fd(child, reader, child->handlers->gate);
 }
 
 static int
@@ -130,6 +139,7 @@ static const struct ipc_row rows[] = {
     {PROCESS_LISTENER, false, "LISTENER", on_listener},
     {PROCESS_POLICY, false, "POLICY", on_policy},
     {PROCESS_RELAY, false, "RELAY", on_relay},
+    {PROCESS_GATE, false, "GATE", on_gate},
     {PROCESS_PING, false, "PING", on_ping},
     {PROCESS_DRAIN, false, "DRAIN", on_drain},
     {0, false, NULL, NULL},

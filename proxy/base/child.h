@@ -26,7 +26,9 @@ struct child_handlers {
 	int (*listener)(void *arg, int fd);
 	/* fd likewise: a relay's channel to the policy process. */
 	int (*policy)(void *arg, int fd);
-	/* fd likewise: the policy process's channel to a relay. */
+	/* fd likewise: a relay's channel to the gate. */
+	int (*gate)(void *arg, int fd);
+	/* fd likewise: the policy process's, or the gate's, to a relay. */
 	int (*relay)(void *arg, int fd);
 	/* is_now: end at once; else finish what is in flight first. */
 	void (*drain)(void *arg, bool is_now);

@@ -8,6 +8,7 @@
 
 #include "proxy/base/sandbox.h"
 
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -232,23 +233,27 @@ static const struct permit common[] = {
     ALLOW(prctl, IS(0, PR_SET_VMA)), /* malloc names its arenas */
     ALLOW(sysinfo), /* qsort(3): how much memory is there? */
 
-    /* Connections. */
-    ALLOW(accept4),
-    ALLOW(bind),
+    /* Sockets that are there, and syslog(3) after its restart. */
     ALLOW(connect),
-    ALLOW(getpeername),
-    ALLOW(getsockname),
     ALLOW(getsockopt),
     ALLOW(recvfrom),
     ALLOW(recvmsg),
     ALLOW(sendmsg),
     ALLOW(sendto),
+    SOCKET(AF_UNIX, SOCK_DGRAM, 0),
+};
+
+/* Relays' and postern-policy's. */
+static const struct permit connections[] = {
+    ALLOW(accept4),
+    ALLOW(bind),
+    ALLOW(getpeername),
+    ALLOW(getsockname),
     ALLOW(shutdown),
     SOCKET(AF_INET, SOCK_STREAM, 0),
     SOCKET(AF_INET, SOCK_STREAM, IPPROTO_TCP),
     SOCKET(AF_INET6, SOCK_STREAM, 0),
     SOCKET(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
-    SOCKET(AF_UNIX, SOCK_DGRAM, 0), /* syslog(3) after its restart */
     OPTION(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT),
 };
 
@@ -291,6 +296,11 @@ static const struct permit policy[] = {
 
     /* libcurl's and hiredis's. */
     OPTION(IPPROTO_TCP, TCP_NODELAY),
+};
+
+static const struct permit gate[] = {
+    ALLOW(ioctl, IS(1, SIOCGIFNAME)),
+    ALLOW(recvmmsg),
 };
 
 /*
@@ -338,9 +348,13 @@ add_kind(scmp_filter_ctx ctx, enum sandbox_kind kind)
 		return r;
 	switch (kind) {
 	case SANDBOX_RELAY:
-		return ADD(ctx, relay);
+		r = ADD(ctx, connections);
+		return r != 0 ? r : ADD(ctx, relay);
 	case SANDBOX_POLICY:
-		return ADD(ctx, policy);
+		r = ADD(ctx, connections);
+		return r != 0 ? r : ADD(ctx, policy);
+	case SANDBOX_GATE:
+		return ADD(ctx, gate);
 	}
 	return -EINVAL;
 }

@@ -11,6 +11,7 @@
 enum sandbox_kind {
 	SANDBOX_RELAY, /* sockets, no files */
 	SANDBOX_POLICY, /* sockets, reads the listed files */
+	SANDBOX_GATE, /* the sockets that it has, no files */
 };
 
 /*

@@ -479,37 +479,53 @@ follow(const struct wire *answers, size_t count, uint16_t type,
 	return 0;
 }
 
+/* The head of a message, and the question that it answers. */
+struct head {
+	uint16_t rcode;
+	uint16_t answers;
+	uint16_t authorities;
+	uint16_t additionals;
+	uint16_t type;
+	struct name name;
+};
+
+/* An answer to one question of class IN; wire is then behind the question. */
+static int
+get_head(struct wire *wire, struct head *head)
+{
+	uint16_t id, flags, questions, class;
+
+	if (get_u16(wire, &id) == -1 || get_u16(wire, &flags) == -1 ||
+	    get_u16(wire, &questions) == -1 ||
+	    get_u16(wire, &head->answers) == -1 ||
+	    get_u16(wire, &head->authorities) == -1 ||
+	    get_u16(wire, &head->additionals) == -1)
+		return -1;
+	head->rcode = flags & RCODE_MASK;
+	if ((flags & FLAG_QR) == 0 || (flags & FLAG_TC) != 0 ||
+	    questions != 1 || get_name(wire, &head->name) == -1 ||
+	    get_u16(wire, &head->type) == -1 || get_u16(wire, &class) == -1)
+		return -1;
+	return class == CLASS_IN ? 0 : -1;
+}
+
 static int
 parse(struct wire *wire, enum dns_type type, struct dns_answer *answer)
 {
-	uint16_t id, flags, questions, answers, authorities, additionals;
-	uint16_t question_type, question_class;
 	uint32_t negative_ttl;
-	struct name name;
+	struct head head;
 
-	if (get_u16(wire, &id) == -1 || get_u16(wire, &flags) == -1 ||
-	    get_u16(wire, &questions) == -1 || get_u16(wire, &answers) == -1 ||
-	    get_u16(wire, &authorities) == -1 ||
-	    get_u16(wire, &additionals) == -1)
+	if (get_head(wire, &head) == -1 || head.type != type ||
+	    check_records(*wire, head.answers, head.authorities,
+		head.additionals, &negative_ttl) == -1)
 		return -1;
-	if ((flags & FLAG_QR) == 0 || (flags & FLAG_TC) != 0 || questions != 1)
-		return -1;
-	if (get_name(wire, &name) == -1 ||
-	    get_u16(wire, &question_type) == -1 ||
-	    get_u16(wire, &question_class) == -1 || question_type != type ||
-	    question_class != CLASS_IN)
-		return -1;
-	if (check_records(
-		*wire, answers, authorities, additionals, &negative_ttl) == -1)
-		return -1;
-	if ((flags & RCODE_MASK) != RCODE_OK &&
-	    (flags & RCODE_MASK) != RCODE_NAME) {
-		fail_rcode(answer, flags & RCODE_MASK);
+	if (head.rcode != RCODE_OK && head.rcode != RCODE_NAME) {
+		fail_rcode(answer, head.rcode);
 		return 0;
 	}
-	if (follow(wire, answers, type, &name, answer) == -1)
+	if (follow(wire, head.answers, type, &head.name, answer) == -1)
 		return -1;
-	if ((flags & RCODE_MASK) == RCODE_NAME) {
+	if (head.rcode == RCODE_NAME) {
 		if (answer->status == DNS_FOUND)
 			return -1;
 		answer->status = DNS_NXDOMAIN;
@@ -517,6 +533,19 @@ parse(struct wire *wire, enum dns_type type, struct dns_answer *answer)
 	if (answer->status != DNS_FOUND && negative_ttl < answer->ttl)
 		answer->ttl = negative_ttl;
 	return 0;
+}
+
+bool
+dns_packet_question(
+    const uint8_t *packet, size_t len, uint16_t *type, char name[DNS_NAME_MAX])
+{
+	struct wire wire = {.data = packet, .len = len};
+	struct head head;
+
+	if (get_head(&wire, &head) == -1)
+		return false;
+	*type = head.type;
+	return name_to_text(&head.name, name);
 }
 
 int

@@ -79,6 +79,15 @@ int dns_packet_parse(const uint8_t *packet, size_t len, enum dns_type type,
     struct dns_answer *answer);
 
 /*
+ * dns_packet_question tells what a packet answers: the type as it is, which
+ * may be none of enum dns_type, and the name, which dns_name_is_host.  Returns
+ * false where the packet is no answer to one question of class IN, or where
+ * its name is none that a host can have.
+ */
+bool dns_packet_question(
+    const uint8_t *packet, size_t len, uint16_t *type, char name[DNS_NAME_MAX]);
+
+/*
  * dns_answer_fail makes answer a DNS_FAILED one, why printf-style, with ttl 0.
  */
 void dns_answer_fail(struct dns_answer *, const char *why, ...)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A table with one place for each hash: what collides is forgotten, which
+ * Tables with one place for each hash: what collides is forgotten, which
  * costs a re-dial and nothing else.
  */
 
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "proxy/base/address.h"
+#include "proxy/base/clock.h"
 #include "proxy/policy/decision.h"
 
 struct hint {
@@ -18,8 +19,15 @@ struct hint {
 	uint8_t policy[TLS_POLICY_LEN];
 };
 
+struct guess {
+	struct address address; /* without port */
+	int64_t until_ms;
+	char name[DECISION_NAME_MAX];
+};
+
 struct hints {
 	struct hint table[HINTS_MAX];
+	struct guess guesses[HINTS_MAX];
 };
 
 struct hints *
@@ -44,35 +52,81 @@ place(const struct address *address)
 	return (hash + address->port) % HINTS_MAX;
 }
 
+static struct guess *
+guess_place(struct hints *hints, const struct address *address)
+{
+	struct address key = *address;
+
+	key.port = 0;
+	return &hints->guesses[place(&key)];
+}
+
+/* NULL where there is none that still counts. */
+static struct guess *
+guess_of(struct hints *hints, const struct address *address)
+{
+	struct guess *guess = guess_place(hints, address);
+
+	return guess->name[0] != '\0' &&
+	               address_ip_equal(&guess->address, address) &&
+	               guess->until_ms > clock_monotonic_ms()
+	           ? guess
+	           : NULL;
+}
+
+void
+hints_guess(struct hints *hints, const struct address *address,
+    const char *name, int64_t until_ms)
+{
+	struct guess *guess = guess_place(hints, address);
+
+	guess->address = *address;
+	guess->until_ms = until_ms;
+	strlcpy(guess->name, name, sizeof(guess->name));
+}
+
 void
 hints_put(struct hints *hints, const struct address *address, const char *name,
     const uint8_t policy[TLS_POLICY_LEN])
 {
 	struct hint *hint = &hints->table[place(address)];
+	struct guess *guess = guess_of(hints, address);
 
 	hint->address = *address;
 	strlcpy(hint->name, name, sizeof(hint->name));
 	memcpy(hint->policy, policy, sizeof(hint->policy));
+	if (guess != NULL && strcmp(guess->name, name) != 0)
+		guess->name[0] = '\0';
 }
 
 void
 hints_drop(struct hints *hints, const struct address *address)
 {
 	struct hint *hint = &hints->table[place(address)];
+	struct guess *guess = guess_of(hints, address);
 
+	if (guess != NULL)
+		guess->name[0] = '\0';
 	if (address_equal(&hint->address, address))
 		hint->name[0] = '\0';
 }
 
 void
-hints_get(const struct hints *hints, struct tls_target *target)
+hints_get(struct hints *hints, struct tls_target *target)
 {
 	const struct hint *hint = &hints->table[place(&target->address)];
+	const struct guess *guess = guess_of(hints, &target->address);
+	bool is_proved;
 
+	is_proved = hint->name[0] != '\0' &&
+	            address_equal(&hint->address, &target->address);
 	target->sni = NULL;
-	if (hint->name[0] == '\0' ||
-	    !address_equal(&hint->address, &target->address))
-		return;
-	target->sni = hint->name;
-	memcpy(target->policy, hint->policy, sizeof(target->policy));
+	if (is_proved)
+		target->sni = hint->name;
+	if (guess != NULL) {
+		is_proved = is_proved && strcmp(guess->name, hint->name) == 0;
+		target->sni = guess->name;
+	}
+	if (is_proved)
+		memcpy(target->policy, hint->policy, sizeof(target->policy));
 }

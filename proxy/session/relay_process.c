@@ -18,10 +18,12 @@
 
 #include "netfilter/origin.h"
 #include "proxy/base/child.h"
+#include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/sandbox.h"
 #include "proxy/config.h"
 #include "proxy/session/endpoints.h"
+#include "proxy/session/gate_client.h"
 #include "proxy/session/hints.h"
 #include "proxy/session/policy_client.h"
 #include "proxy/session/reap.h"
@@ -71,6 +73,8 @@ struct relay {
 	bool gives_up; /* to be started again: see on_policy_wait */
 	struct event *drain_timer;
 	struct event *policy_wait;
+	struct gate_client *gate;
+	bool is_paused; /* without descriptors */
 };
 
 static int
@@ -92,6 +96,22 @@ RB_GENERATE(clients, client, node, client_compare)
 RB_PROTOTYPE(opens, open, node, open_compare)
 RB_GENERATE(opens, open, node, open_compare)
 /* NOLINTEND(clang-analyzer-unix.Malloc) */
+
+/* The gate keeps away what would only be turned away. */
+static void
+tell_gate_full(struct relay *relay)
+{
+	gate_client_full(relay->gate,
+	    relay->is_draining || relay->is_paused || !relay->is_ready ||
+		relay->sessions >= relay->settings->config->limits.sessions);
+}
+
+static void
+tell_gate(struct relay *relay, const struct client *client)
+{
+	gate_client_sessions(relay->gate, &client->address, client->sessions);
+	tell_gate_full(relay);
+}
 
 /* The last session is gone and none will come: so does the process. */
 static void
@@ -155,11 +175,12 @@ on_session_end(
 		RB_REMOVE(opens, &relay->opens, open);
 		free(open);
 	}
+	relay->sessions--;
 	if ((client = client_of(relay, address)) != NULL) {
 		client->sessions--;
+		tell_gate(relay, client);
 		client_release(relay, client);
 	}
-	relay->sessions--;
 	child_status(relay->child, relay->sessions);
 	check_drained(relay);
 }
@@ -195,14 +216,16 @@ start_session(struct relay *relay, int fd, const struct address *peer,
 	/* Counted first: the session may end before session_new returns. */
 	client->sessions++;
 	relay->sessions++;
+	tell_gate(relay, client);
 	open->session = session_new(
 	    &relay->context, relay->settings, fd, peer, origin, depth);
 	if (open->session == NULL) {
 		log_warn("cannot start a session");
 		free(open);
-		client->sessions--;
-		client_release(relay, client);
 		relay->sessions--;
+		client->sessions--;
+		tell_gate(relay, client);
+		client_release(relay, client);
 		return;
 	}
 	/* NOLINTBEGIN(clang-analyzer-unix.Malloc): the trees have them */
@@ -267,9 +290,13 @@ watch_listeners(struct relay *relay, bool on)
 static void
 on_pause_end(evutil_socket_t fd, short what, void *arg)
 {
+	struct relay *relay = arg;
+
 	(void)fd;
 	(void)what;
-	watch_listeners(arg, true);
+	relay->is_paused = false;
+	tell_gate_full(relay);
+	watch_listeners(relay, true);
 }
 
 /*
@@ -285,6 +312,8 @@ pause_accepting(struct relay *relay)
 		 "limits.sessions",
 	    ACCEPT_PAUSE_MS);
 	watch_listeners(relay, false);
+	relay->is_paused = true;
+	tell_gate_full(relay);
 	evtimer_add(relay->pause, &tv);
 }
 
@@ -326,6 +355,7 @@ check_ready(struct relay *relay)
 		return;
 	relay->is_ready = true;
 	watch_listeners(relay, true);
+	tell_gate_full(relay);
 	child_ready(relay->child);
 }
 
@@ -364,8 +394,10 @@ on_config(void *arg, uint32_t generation, int fd)
 	verdict_cache_forget(relay->context.verdicts);
 	policy_client_forget(relay->context.policy);
 	log_set_verbose(config->log.verbose);
-	if (!is_first)
+	if (!is_first) {
+		tell_gate_full(relay);
 		return 0;
+	}
 	log_init("postern-relay", config->log.to, config->log.format);
 	relay->context.mark = upstream_mark(config);
 	if (sandbox_enter(SANDBOX_RELAY, (const char *const[]){NULL}, &why) ==
@@ -407,6 +439,33 @@ on_policy(void *arg, int fd)
 	return 0;
 }
 
+static int
+on_gate(void *arg, int fd)
+{
+	struct relay *relay = arg;
+	struct client *client;
+
+	if (gate_client_attach(relay->gate, fd) == -1) {
+		log_warn("cannot take up the channel to postern-gate");
+		return 0;
+	}
+	RB_FOREACH (client, clients, &relay->clients)
+		gate_client_sessions(
+		    relay->gate, &client->address, client->sessions);
+	return 0;
+}
+
+/* Whatever port of the server is meant. */
+static void
+on_hint(void *arg, const struct address *address, const char *name,
+    uint32_t seconds)
+{
+	struct relay *relay = arg;
+
+	hints_guess(relay->context.hints, address, name,
+	    clock_monotonic_ms() + (int64_t)seconds * 1000);
+}
+
 static void
 drain_all(struct relay *relay, bool is_now)
 {
@@ -440,6 +499,7 @@ stop_accepting(struct relay *relay)
 	}
 	relay->listener_count = 0;
 	relay->is_draining = true;
+	tell_gate_full(relay);
 	if (relay->settings != NULL) {
 		tv.tv_sec = relay->settings->config->timeouts.drain;
 		evtimer_add(relay->drain_timer, &tv);
@@ -493,6 +553,7 @@ static const struct child_handlers handlers = {
     .config = on_config,
     .listener = on_listener,
     .policy = on_policy,
+    .gate = on_gate,
     .drain = on_drain,
 };
 
@@ -536,7 +597,8 @@ main(void)
 	    (context->policy = policy_client_new(
 		 relay.base, on_policy_lost, &relay)) == NULL ||
 	    (context->verdicts = verdict_cache_new()) == NULL ||
-	    (context->hints = hints_new()) == NULL)
+	    (context->hints = hints_new()) == NULL ||
+	    (relay.gate = gate_client_new(relay.base, on_hint, &relay)) == NULL)
 		fatalx("out of memory");
 	event_base_dispatch(relay.base);
 	return 0;

@@ -28,7 +28,7 @@ _ENTER = """
 mount --bind "$1/passwd" /etc/passwd
 mount --bind "$1/group" /etc/group
 mount -t tmpfs -o mode=755 lab "$1/bin"
-cp "$2/postern" "$2/postern-relay" "$2/postern-policy" "$1/bin"
+cp "$2/postern" "$2"/postern-* "$1/bin"
 run=$1/bin/postern
 become=$3
 eval "$4"

@@ -210,7 +210,7 @@ test_one_capability(void **state)
 	const struct spawn as = {.changes_user = true,
 	    .uid = NOBODY,
 	    .gid = NOBODY,
-	    .keeps_net_raw = true};
+	    .keeps = UINT64_C(1) << CAP_NET_RAW};
 	struct told told;
 
 	(void)state;

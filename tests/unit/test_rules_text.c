@@ -4,7 +4,7 @@
  * makes of them is the business of tests/e2e/test_rules.py.
  */
 
-#include "netfilter/rules.h"
+#include "netfilter/rules_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,7 +44,8 @@ static char *
 text_of(const struct config *config, enum config_own own)
 {
 	char error[RULES_ERROR_MAX] = "";
-	char *text = rules_text(config, own, UID, error);
+	const struct rules_host host = {.own = own, .uid = UID};
+	char *text = rules_text(config, &host, error);
 
 	if (text == NULL)
 		fail_msg("no text: %s", error);
@@ -78,9 +79,10 @@ assert_order(const char *text, const char *first, const char *second)
 static void
 assert_refused(const struct config *config, const char *why)
 {
+	const struct rules_host host = {.own = CONFIG_OWN_MARK, .uid = UID};
 	char error[RULES_ERROR_MAX] = "";
 
-	assert_null(rules_text(config, CONFIG_OWN_MARK, UID, error));
+	assert_null(rules_text(config, &host, error));
 	assert_holds(error, why);
 }
 
@@ -235,11 +237,12 @@ test_local_by_uid(void **state)
 static void
 test_root_is_refused(void **state)
 {
+	const struct rules_host host = {.own = CONFIG_OWN_MARK, .uid = 0};
 	char error[RULES_ERROR_MAX] = "";
 	struct config *config = *state;
 
 	config->mode = CONFIG_LOCAL;
-	assert_null(rules_text(config, CONFIG_OWN_MARK, 0, error));
+	assert_null(rules_text(config, &host, error));
 	assert_holds(error, "root");
 }
 

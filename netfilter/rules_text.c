@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The table, written as text.  This file knows which packets are seized and
+ * which refused; what concerns postern-gate is rules_gate.c's.
+ */
+
+#include "netfilter/rules_text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "netfilter/route.h"
+#include "netfilter/rules_gate.h"
+#include "proxy/config_value.h"
+
+static int set_error(char error[RULES_ERROR_MAX], const char *, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int
+set_error(char error[RULES_ERROR_MAX], const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(error, RULES_ERROR_MAX, format, ap);
+	va_end(ap);
+	return -1;
+}
+
+/* Checked again, because text from a file is about to become nft's. */
+static int
+check_interfaces(char *const *names, size_t count, char error[RULES_ERROR_MAX])
+{
+	char name[CONFIG_TEXT_MAX];
+	const char *why;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if ((why = value_interface(names[i], name)) != NULL)
+			return set_error(error, "%s: %s", names[i], why);
+		if (strcmp(names[i], "lo") == 0)
+			return set_error(
+			    error, "lo is not an interface to forward from");
+	}
+	return 0;
+}
+
+static int
+check(const struct config *config, uid_t uid, char error[RULES_ERROR_MAX])
+{
+	size_t i;
+
+	if (config->port_count == 0)
+		return set_error(error, "no port to intercept");
+	for (i = 0; i < config->port_count; i++)
+		if (config->ports[i] == config->listen_port)
+			return set_error(error,
+			    "port %u cannot be intercepted: postern listens "
+			    "on it",
+			    config->listen_port);
+	if (config->mode == CONFIG_LOCAL)
+		return uid != 0 ? 0
+		                : set_error(error,
+				      "the user of postern must not be root");
+	if (config->interface_count == 0)
+		return set_error(error,
+		    "gateway mode needs the interfaces where clients are");
+	if (check_interfaces(
+		config->interfaces, config->interface_count, error) == -1)
+		return -1;
+	return check_interfaces(config->inbound, config->inbound_count, error);
+}
+
+void
+rules_write_ports(FILE *out, const struct config *config)
+{
+	size_t i;
+
+	for (i = 0; i < config->port_count; i++)
+		fprintf(out, "%s%u", i == 0 ? "{ " : ", ", config->ports[i]);
+	fputs(" }", out);
+}
+
+void
+rules_write_interfaces(FILE *out, char *const *names, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		fprintf(out, "%s\"%s\"", i == 0 ? "{ " : ", ", names[i]);
+	fputs(" }", out);
+}
+
+/* One of the two rules for mail that comes in and its answers. */
+static void
+write_inbound_rule(FILE *out, const struct config *config, const char *from,
+    const char *to, const char *port)
+{
+	fprintf(out, "\t\t%s ", from);
+	rules_write_interfaces(out, config->inbound, config->inbound_count);
+	fprintf(out, " %s != ", to);
+	rules_write_interfaces(out, config->inbound, config->inbound_count);
+	fprintf(out, " tcp %s ", port);
+	rules_write_ports(out, config);
+	fputs(" accept\n", out);
+}
+
+/*
+ * A client's own packets to a server never come in there, nor do they leave
+ * from a server's port for one of the ports.
+ */
+static void
+write_inbound(FILE *out, const struct config *config)
+{
+	if (config->inbound_count == 0)
+		return;
+	fputs("\t\t# mail that comes in, and the answers to it\n", out);
+	write_inbound_rule(out, config, "iifname", "oifname", "dport");
+	write_inbound_rule(out, config, "oifname", "iifname", "sport");
+}
+
+/*
+ * write_rules writes a template line by line: @P stands for the ports, @I for
+ * the interfaces, @N for the rules of those that inbound mail comes from, @L
+ * for the listener's port, @M for the mark, @O for the match of postern's own
+ * packets, @U for its user id; and what postern-gate needs: @G its chains, @E
+ * the rules that lead to those exempted, @F those that let them be forwarded.
+ */
+static void
+write_rules(FILE *out, const char *text, const struct config *config,
+    const struct rules_host *host)
+{
+	for (; *text != '\0'; text++) {
+		if (*text != '@') {
+			fputc(*text, out);
+			continue;
+		}
+		switch (*++text) {
+		case 'P':
+			rules_write_ports(out, config);
+			break;
+		case 'I':
+			rules_write_interfaces(
+			    out, config->interfaces, config->interface_count);
+			break;
+		case 'N':
+			write_inbound(out, config);
+			break;
+		case 'L':
+			fprintf(out, "%u", config->listen_port);
+			break;
+		case 'M':
+			fprintf(out, "0x%" PRIx32, config->mark);
+			break;
+		case 'O':
+			fprintf(out, "meta skuid %u", host->uid);
+			if (host->own == CONFIG_OWN_MARK)
+				fprintf(out,
+				    " meta mark and 0x%" PRIx32
+				    " == 0x%" PRIx32,
+				    config->mark, config->mark);
+			break;
+		case 'U':
+			fprintf(out, "%u", host->uid);
+			break;
+		case 'G':
+			rules_gate_chains(out, config, host);
+			break;
+		case 'E':
+			rules_gate_exempt(out, config, host);
+			break;
+		case 'F':
+			rules_gate_forward(out, config, host);
+			break;
+		}
+	}
+}
+
+/*
+ * Gateway.  Nothing here leans on a process: where no listener stands, tproxy
+ * lets the packet go on, to the reset behind it; where the routing is not in
+ * place, the kernel forwards no packet that tproxy gave a socket.  `forward`
+ * runs first of its hook, lest another table hand an old connection to a
+ * flowtable, past which packets meet no rule.  tproxy makes the kernel put
+ * fragments together before any of this.
+ */
+static const char gateway_rules[] =
+    "@G"
+    "	chain prerouting {\n"
+    "		type filter hook prerouting priority mangle + 1; "
+    "policy accept;\n"
+    "		# seized already, and answers to what postern sent from a "
+    "client's address\n"
+    "		tcp dport @P socket transparent 1 socket wildcard 0 "
+    "meta mark set meta mark or @M accept\n"
+    "		tcp sport @P socket transparent 1 socket wildcard 0 "
+    "meta mark set meta mark or @M accept\n"
+    "@E"
+    "		iifname @I tcp dport @P fib daddr type != local goto seize\n"
+    "	}\n"
+    "	chain seize {\n"
+    "		meta mark set meta mark or @M\n"
+    "		meta nfproto ipv4 meta l4proto tcp "
+    "tproxy ip to 127.0.0.1:@L accept\n"
+    "		meta nfproto ipv6 meta l4proto tcp "
+    "tproxy ip6 to [::1]:@L accept\n"
+    "		# nobody listens\n"
+    "		meta l4proto tcp reject with tcp reset\n"
+    "	}\n"
+    "	chain forward {\n"
+    "		type filter hook forward priority raw; policy accept;\n"
+    "@N"
+    "@F"
+    "		# from whatever interface, and however old the connection\n"
+    "		tcp dport @P reject with tcp reset\n"
+    "		tcp sport @P reject with tcp reset\n"
+    "	}\n"
+    "	chain input {\n"
+    "		type filter hook input priority raw; policy accept;\n"
+    "		# seized packets still have the port they were sent to\n"
+    "		tcp dport @L tcp flags & (syn | ack) == syn "
+    "reject with tcp reset\n"
+    "	}\n";
+
+/*
+ * Local.  NAT sees a connection's first packet only, so `guard` judges every
+ * packet: those of connections older than the table still go to one of the
+ * ports, while redirected ones go to the listener.  A packet that a closed
+ * socket still has to send, or that the kernel sends for it, has no owner any
+ * more, and `meta skuid` matches it neither way: postern's own connections are
+ * known by then by the mark on their conntrack entry, which no other owner's
+ * packet gets to use.  Destinations on the host itself are no outbound mail.
+ */
+static const char local_rules[] =
+    "	chain seize {\n"
+    "		# before other tables' NAT, which would hide where it goes\n"
+    "		type nat hook output priority -101; policy accept;\n"
+    "		@O accept\n"
+    "		tcp dport @P fib daddr type != local redirect to :@L\n"
+    "	}\n"
+    "	chain output {\n"
+    "		type filter hook output priority filter; policy accept;\n"
+    "		tcp dport @P fib daddr type != local goto guard\n"
+    "	}\n"
+    "	chain guard {\n"
+    "		@O ct mark set ct mark or @M accept\n"
+    "		meta l4proto tcp meta skuid != @U reject with tcp reset\n"
+    "		# owned by nobody any more\n"
+    "		ct mark and @M == @M accept\n"
+    "		meta l4proto tcp reject with tcp reset\n"
+    "	}\n"
+    "	chain input {\n"
+    "		type filter hook input priority filter; policy accept;\n"
+    "		# redirected, or dialled by hand\n"
+    "		iif \"lo\" tcp dport @L ct original proto-dst @P accept\n"
+    "		tcp dport @L tcp flags & (syn | ack) == syn "
+    "reject with tcp reset\n"
+    "	}\n";
+
+/*
+ * Closed, while no configuration can be put in place: nothing is seized, all
+ * is refused.  Mail that comes in is, too: a guess at who may is not for here.
+ */
+static const char closed_forward[] =
+    "	chain forward {\n"
+    "		type filter hook forward priority raw; policy accept;\n"
+    "		tcp dport @P reject with tcp reset\n"
+    "		tcp sport @P reject with tcp reset\n"
+    "	}\n";
+static const char closed_output[] =
+    "	chain output {\n"
+    "		type filter hook output priority filter; policy accept;\n"
+    "		tcp dport @P fib daddr type != local reject with tcp reset\n"
+    "	}\n";
+
+/* For the reader of `postern rules show`; nft skips it. */
+static void
+write_routing(FILE *out, const struct config *config)
+{
+	const uint32_t first = config->route_priority;
+	const char *const families[] = {"-4", "-6"};
+	size_t i;
+
+	fputs("# and this routing:\n", out);
+	for (i = 0; i < 2; i++) {
+		fprintf(out,
+		    "#   ip %s route add local default dev lo table %" PRIu32
+		    " proto %d\n",
+		    families[i], config->route_table, ROUTE_PROTOCOL);
+		fprintf(out,
+		    "#   ip %s rule add pref %" PRIu32
+		    " iif lo fwmark 0x%" PRIx32 "/0x%" PRIx32 " goto %" PRIu32
+		    " protocol %d\n",
+		    families[i], first, config->mark, config->mark, first + 2,
+		    ROUTE_PROTOCOL);
+		fprintf(out,
+		    "#   ip %s rule add pref %" PRIu32 " fwmark 0x%" PRIx32
+		    "/0x%" PRIx32 " lookup %" PRIu32 " protocol %d\n",
+		    families[i], first + 1, config->mark, config->mark,
+		    config->route_table, ROUTE_PROTOCOL);
+		fprintf(out,
+		    "#   ip %s rule add pref %" PRIu32
+		    " iif lo fwmark 0x%" PRIx32 "/0x%" PRIx32
+		    " nop protocol %d\n",
+		    families[i], first + 2, config->mark, config->mark,
+		    ROUTE_PROTOCOL);
+	}
+}
+
+char *
+rules_text(const struct config *config, const struct rules_host *host,
+    char error[RULES_ERROR_MAX])
+{
+	const bool is_gateway = config->mode == CONFIG_GATEWAY;
+	FILE *out;
+	char *text = NULL;
+	size_t len;
+
+	if (check(config, host->uid, error) == -1)
+		return NULL;
+	if ((out = open_memstream(&text, &len)) == NULL) {
+		set_error(error, "%s", strerror(errno));
+		return NULL;
+	}
+	fputs(RULES_CLEAR "table inet postern {\n", out);
+	write_rules(
+	    out, is_gateway ? gateway_rules : local_rules, config, host);
+	fputs("}\n", out);
+	if (is_gateway)
+		write_routing(out, config);
+	if (fclose(out) == EOF) {
+		set_error(error, "%s", strerror(errno));
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+char *
+rules_text_closed(const struct config *config, bool forwarded, bool own)
+{
+	const struct rules_host host = {.own = CONFIG_OWN_UID};
+	FILE *out;
+	char *text = NULL;
+	size_t len;
+
+	if ((out = open_memstream(&text, &len)) == NULL)
+		return NULL;
+	fputs(RULES_CLEAR "table inet postern {\n", out);
+	if (forwarded)
+		write_rules(out, closed_forward, config, &host);
+	if (own)
+		write_rules(out, closed_output, config, &host);
+	fputs("}\n", out);
+	if (fclose(out) == EOF) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef POSTERN_RULES_TEXT_H
+#define POSTERN_RULES_TEXT_H
+
+/*
+ * The table `inet postern` in nft's language, for a configuration on a host.
+ * Pure.
+ */
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "netfilter/rules.h"
+#include "proxy/config.h"
+
+/*
+ * Transactions begin alike: `add` makes the table where there is none, so
+ * that `delete` cannot fail.
+ */
+#define RULES_CLEAR                                                            \
+	"add table inet postern\n"                                             \
+	"delete table inet postern\n"
+
+/* What the table depends on, beside the configuration. */
+struct rules_host {
+	enum config_own own; /* local mode: not AUTO */
+	uid_t uid; /* local mode: of the configuration's user */
+	enum rules_queue queue; /* gateway mode */
+	bool has_log; /* gateway mode: DNS answers are watched */
+};
+
+/*
+ * rules_text writes the transaction that puts the whole table in place.
+ * Returns the text (free it), or NULL with the reason in error.
+ */
+char *rules_text(const struct config *, const struct rules_host *,
+    char error[RULES_ERROR_MAX]);
+
+/*
+ * rules_text_closed writes the one that refuses the ports to whatever is
+ * forwarded, to this host's own programs, or to both.  NULL with errno set.
+ */
+char *rules_text_closed(const struct config *, bool forwarded, bool own);
+
+/* "{ 25, 2525 }" and "{ \"lan0\" }", for those that write parts of it. */
+void rules_write_ports(FILE *, const struct config *);
+void rules_write_interfaces(FILE *, char *const *names, size_t count);
+
+#endif
