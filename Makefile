@@ -272,11 +272,16 @@ $(B)/tests/bench/verdicts: $(B)/tests/bench/verdicts.o \
     $(foreach r,3 2 1,$(call row,$(r)))
 	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(BSSL_LIB) $(LIB_ROW1)
 
+$(B)/tests/bench/syn: $(B)/tests/bench/syn.o
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $<
+
 bench:
 	scripts/deps
-	$(MAKE) all $(B)/tests/bench/sink $(B)/tests/bench/verdicts
+	$(MAKE) all $(B)/tests/bench/sink $(B)/tests/bench/verdicts \
+	    $(B)/tests/bench/syn
 	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B tests/bench/bench.py $(BENCH)
 	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B tests/bench/contact.py
+	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B tests/bench/gate.py
 
 .PHONY: bench
 

@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,10 +46,6 @@ rules_own(const struct config *config)
 	                                       : CONFIG_OWN_UID;
 }
 
-/*
- * Where nothing can be asked of the kernel, rules that need no more than what
- * every kernel has would hide what apply loads for root.
- */
 static enum rules_queue
 queue_here(const struct config *config, char error[RULES_ERROR_MAX])
 {
@@ -67,9 +64,29 @@ queue_here(const struct config *config, char error[RULES_ERROR_MAX])
 }
 
 bool
-rules_have_gate(const struct config *config, char error[RULES_ERROR_MAX])
+rules_have_gate(const struct config *config, char text[RULES_ERROR_MAX])
 {
-	return queue_here(config, error) != RULES_QUEUE_NONE;
+	const uint32_t first = config->gate.queue;
+	const uint32_t last = first + config->gate.queues - 1;
+	const enum rules_queue queue = queue_here(config, text);
+
+	if (queue == RULES_QUEUE_NONE) {
+		if (text[0] == '\0')
+			set_error(text, "%s",
+			    config->mode == CONFIG_GATEWAY
+				? "gate.admission = off"
+				: "none in local mode");
+		return false;
+	}
+	set_error(text, "%s, queues %" PRIu32 "-%" PRIu32 "%s",
+	    queue == RULES_QUEUE_NFT ? "nft's queue"
+				     : "the xtables target NFQUEUE",
+	    first, last,
+	    !config->gate.watch_dns || rules_log_find()
+		? ""
+		: "; DNS answers are not watched, since this kernel has no "
+		  "nft_log");
+	return true;
 }
 
 static int

@@ -31,10 +31,9 @@ enum config_own rules_own(const struct config *);
 
 /*
  * rules_have_gate says whether connections are put to postern-gate under this
- * configuration on this host.  Where they are not, although the configuration
- * leaves it open or asks for it, error says why; else error is empty.
+ * configuration on this host; text tells by what, or why they are not.
  */
-bool rules_have_gate(const struct config *, char error[RULES_ERROR_MAX]);
+bool rules_have_gate(const struct config *, char text[RULES_ERROR_MAX]);
 
 /*
  * rules_text_here returns what rules_apply loads, in nft's language (free it),

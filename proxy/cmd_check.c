@@ -4,15 +4,18 @@
  * and says what came of it.
  */
 
+#include <linux/capability.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "certs/store.h"
+#include "netfilter/rules.h"
 #include "proxy/base/clock.h"
 #include "proxy/cmd.h"
 #include "proxy/cmd_options.h"
 #include "proxy/config_settings.h"
+#include "proxy/spawn.h"
 
 static const char usage[] =
     "usage: postern check [-c FILE] [-i IFACE]... [--mode MODE]\n"
@@ -57,6 +60,42 @@ print_interception(const struct config *config)
 		printf("inbound: %s, forwarded as it is\n", config->inbound[i]);
 	print_absent(config->interfaces, config->interface_count);
 	print_absent(config->inbound, config->inbound_count);
+}
+
+/* Where the kernel lacks a queue, what that comes to. */
+static void
+print_gate(const struct config *config)
+{
+	char text[RULES_ERROR_MAX];
+
+	if (config->mode != CONFIG_GATEWAY)
+		return;
+	if (rules_have_gate(config, text)) {
+		printf("gate: %s%s\n", text,
+		    spawn_has_capability(CAP_NET_ADMIN)
+			? ""
+			: " (if the kernel has it: only root can ask)");
+		return;
+	}
+	printf("gate: none: %s\n", text);
+	puts("without it: no client or destination block, no "
+	     "limits.connection_rate, no limit over all relays, no DNS "
+	     "watched; everything is intercepted");
+}
+
+static void
+print_exempted(const struct config *config)
+{
+	const struct admission_rule *rule;
+	size_t i;
+
+	for (i = 0; i < config->client_count; i++) {
+		rule = &config->clients[i];
+		if (rule->verdict == CONFIG_EXEMPT)
+			printf("exception: client \"%s\": exempt, forwarded "
+			       "untouched\n",
+			    rule->name);
+	}
 }
 
 static void
@@ -140,14 +179,18 @@ check(const struct options *options)
 		return CMD_USAGE;
 	}
 	print_interception(config);
+	print_gate(config);
 	print_dns(config);
 	if (print_trusts(config) == -1)
 		goto out;
 	if (!config->enforce)
 		puts("enforce: no: everything passes, and `postern observed` "
 		     "tells what would be refused");
-	printf("blocks: %zu server, %zu domain\n", config->server_count,
-	    config->domain_count);
+	printf("blocks: %zu server, %zu domain, %zu client, %zu "
+	       "destination\n",
+	    config->server_count, config->domain_count, config->client_count,
+	    config->destination_count);
+	print_exempted(config);
 	print_exceptions("server", config->servers, config->server_count);
 	print_exceptions("domain", config->domains, config->domain_count);
 	printf("%s: ok\n", options->path == NULL ? CONFIG_PATH : options->path);

@@ -70,13 +70,15 @@ show(const struct options *options)
 static enum cmd_exit
 apply(const struct options *options)
 {
-	char error[RULES_ERROR_MAX];
+	char error[RULES_ERROR_MAX], gate[RULES_ERROR_MAX] = "";
 	struct config *config;
 	int r;
 
 	if ((config = load(options)) == NULL)
 		return CMD_USAGE;
 	r = rules_apply(config, error);
+	if (r == 0 && rules_have_gate(config, gate))
+		printf("first packets go to postern-gate by %s\n", gate);
 	config_free(config);
 	if (r == -1)
 		return failed(error);

@@ -44,20 +44,21 @@ check_trusts(const struct config *config, char error[CONFIG_ERROR_MAX])
 }
 
 /*
- * Whether there is a gate is settled here once, for the rules and for what is
- * started.  Without the capability it could not be told, and nobody could
+ * Whether there is a gate is settled here, for the rules and for what is
+ * started; reloads keep what the start has said (plan_keep_fixed).  Without the capability it could not be told, and nobody could
  * serve it.
  */
 static void
-find_gate(struct config *config)
+find_gate(struct config *config, bool is_start)
 {
 	char why[RULES_ERROR_MAX] = "";
 	bool has_gate;
 
+	has_gate = rules_have_gate(config, why);
+	if (has_gate && is_start)
+		log_info("first packets go to postern-gate by %s", why);
 	if (config->gate.admission != CONFIG_GATE_AUTO)
 		return;
-	has_gate = config->mode == CONFIG_GATEWAY &&
-	           rules_have_gate(config, why);
 	if (has_gate && !spawn_has_capability(CAP_NET_ADMIN)) {
 		has_gate = false;
 		strlcpy(why,
@@ -66,7 +67,7 @@ find_gate(struct config *config)
 		    sizeof(why));
 	}
 	config->gate.admission = has_gate ? CONFIG_GATE_ON : CONFIG_GATE_OFF;
-	if (has_gate || config->mode != CONFIG_GATEWAY)
+	if (has_gate || config->mode != CONFIG_GATEWAY || !is_start)
 		return;
 	log_warnx("there is no gate: %s", why);
 	if (config->client_count + config->destination_count > 0)
@@ -92,7 +93,7 @@ generation_load(struct generation *generation, uint32_t number,
 	if (options->is_foreground)
 		config->log.to = LOG_TO_STDERR;
 	config->own_connections = rules_own(config);
-	find_gate(config);
+	find_gate(config, number == 1);
 	generation->config = config;
 	return 0;
 }

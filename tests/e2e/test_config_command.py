@@ -67,7 +67,7 @@ def test_summary(conf, ca_file):
         "dns: from the resolvers 192.0.2.53:53 [2001:db8::53]:5353,"
         " DNSSEC by /usr/share/dns/root.key",
         f"trust: {ca_file}: 1 anchors",
-        "blocks: 1 server, 3 domain",
+        "blocks: 1 server, 3 domain, 0 client, 0 destination",
         'exception: domain "a.example": none, without an end',
         'exception: domain "*.b.example": encrypt until 2090-02-01T00:00:00Z',
         'exception: domain "c.example": none, ended 2020-01-31T12:00:00Z',
