@@ -58,12 +58,16 @@ def test_summary(conf, ca_file):
     """)
     code, out, err = check("-c", path)
     assert code == 0
+    # By whichever of its queues this machine's kernel has.
+    out = re.sub(r"^gate: (nft's queue|the xtables target NFQUEUE), ",
+                 "gate: ..., ", out, flags=re.MULTILINE)
     assert out.splitlines() == [
         "mode: gateway, behind lo postern-none0",
         "ports: 25 2525, led to port 10025",
         "inbound: postern-none1, forwarded as it is",
         "interface postern-none0: not there now",
         "interface postern-none1: not there now",
+        "gate: ..., queues 925-928",
         "dns: from the resolvers 192.0.2.53:53 [2001:db8::53]:5353,"
         " DNSSEC by /usr/share/dns/root.key",
         f"trust: {ca_file}: 1 anchors",
@@ -74,6 +78,24 @@ def test_summary(conf, ca_file):
         f"{path}: ok",
     ]
     assert f"{path}:9: the exception of domain 'c.example' has ended" in err
+
+
+def test_without_a_gate(conf):
+    """What is then missing is told."""
+    path = conf("interfaces = [lo]; gate.admission = off")
+    _code, out, _err = check("-c", path)
+    assert "\ngate: none: gate.admission = off\nwithout it: no client" in out
+
+
+def test_tells_who_is_exempt(conf):
+    path = conf("""interfaces = [lo]
+        client "mta" { match = ["192.0.2.1"]; verdict = exempt }
+        client "desk" { match = ["192.0.2.2"]; verdict = reject }
+        destination "x" { match = ["192.0.2.3"]; verdict = reject }""")
+    _code, out, _err = check("-c", path)
+    assert "blocks: 0 server, 0 domain, 2 client, 1 destination\n" in out
+    assert out.count("exempt") == 1
+    assert 'exception: client "mta": exempt, forwarded untouched\n' in out
 
 
 def test_needs_no_privilege(conf, ca_file, tmp_path):
@@ -175,7 +197,7 @@ def test_every_setting_has_its_entry(name):
 def _examples():
     """The page's literal blocks, each with the section that it stands in."""
     section = None
-    for part in re.split(r"^(?=\.Sh )", PAGE, flags=re.MULTILINE):
+    for part in re.split(r"^(?=\.S[hs] )", PAGE, flags=re.MULTILINE):
         found = re.search(r"^\.Ic (\w+) No {", part, re.MULTILINE)
         section = found.group(1) if found else None
         for text in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", part,
