@@ -76,7 +76,8 @@ ROW6	= $(wildcard proxy/*/*_process.c \
 	  netfilter/gate_process.c netfilter/gate_relays.c
 ROW5	= $(filter-out $(ROW3) $(ROW4) $(ROW6),$(wildcard proxy/session/*.c))
 ROW7	= $(filter-out $(ROW3),$(wildcard proxy/*.c)) \
-	  $(wildcard netfilter/rules*.c netfilter/route*.c netfilter/nft.c)
+	  $(wildcard netfilter/rules*.c netfilter/route*.c netfilter/nft.c \
+	  netfilter/bridge.c)
 
 LIB_ROW1 = -levent_core -lbsd -lseccomp -lidn2
 LIB_ROW2 = $(BSSL_LIB) -lunbound $(LIB_GATE)

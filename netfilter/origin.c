@@ -45,6 +45,12 @@ set_transparent(int fd, sa_family_t family)
 }
 
 static int
+set_mark(int fd, uint32_t mark)
+{
+	return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
+}
+
+static int
 close_failed(int fd)
 {
 	int saved = errno;
@@ -73,7 +79,8 @@ loopback(struct sockaddr_storage *ss, sa_family_t family, uint16_t port)
 }
 
 int
-origin_listen(sa_family_t family, uint16_t port, bool is_transparent)
+origin_listen(
+    sa_family_t family, uint16_t port, bool is_transparent, uint32_t mark)
 {
 	struct sockaddr_storage ss;
 	socklen_t len;
@@ -91,6 +98,7 @@ origin_listen(sa_family_t family, uint16_t port, bool is_transparent)
 	    set_on(fd, SOL_SOCKET, SO_REUSEADDR) == -1 ||
 	    set_on(fd, SOL_SOCKET, SO_REUSEPORT) == -1 ||
 	    (is_transparent && set_transparent(fd, family) == -1) ||
+	    (mark != 0 && set_mark(fd, mark) == -1) ||
 	    bind(fd, (struct sockaddr *)&ss, len) == -1 ||
 	    listen(fd, ORIGIN_BACKLOG) == -1)
 		return close_failed(fd);
@@ -185,8 +193,7 @@ origin_dial_socket(
 	}
 	if ((fd = tcp_socket(dst->family)) == -1)
 		return -1;
-	if ((mark != 0 && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark,
-			      sizeof(mark)) == -1) ||
+	if ((mark != 0 && set_mark(fd, mark) == -1) ||
 	    (source != NULL && bind_source(fd, source) == -1))
 		return close_failed(fd);
 	return fd;

@@ -21,11 +21,13 @@
  * loopback address of family: nobody outside the host can reach it by its own
  * address, rules or no rules.  Several processes may each hold one on the
  * same port (SO_REUSEPORT), as long as one user opens them all.  is_transparent
- * is for TPROXY and needs CAP_NET_RAW or CAP_NET_ADMIN.  Returns a
+ * is for TPROXY and needs CAP_NET_RAW or CAP_NET_ADMIN; so does a mark (0:
+ * none) for what is sent from it and from what it accepts.  Returns a
  * non-blocking descriptor, or -1 with errno set; EAFNOSUPPORT and
  * EADDRNOTAVAIL mean that the host does without that family.
  */
-int origin_listen(sa_family_t family, uint16_t port, bool is_transparent);
+int origin_listen(
+    sa_family_t family, uint16_t port, bool is_transparent, uint32_t mark);
 
 /*
  * origin_of finds where the client of an accepted connection was going:

@@ -8,6 +8,15 @@
  *	P+2:	from all iif lo fwmark M/M nop
  *	and in T:	local default dev lo
  *
+ * On a bridge, what postern sends is led out by it instead of past T:
+ *
+ *	P:	from all iif lo fwmark M/M lookup T+1
+ *	P+1:	from all fwmark M/M lookup T
+ *	and in T+1:	default via ROUTE_HOP_IPV4 or _IPV6 dev BRIDGE onlink
+ *
+ * where that next hop is nobody, with ROUTE_HOP_MAC for its address: the
+ * bridge's rules know by it which frames to give their true addresses.
+ *
  * The detour at P keeps two kinds of look-up out of T, which the kernel makes
  * as if from lo: those for packets that this host sends with the mark on them
  * (tcp_fwmark_accept, fwmark_reflect) and those by which rp_filter judges a
@@ -21,6 +30,8 @@
 #include "netfilter/route.h"
 
 #include <sys/socket.h>
+
+#include <arpa/inet.h>
 
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
@@ -47,6 +58,7 @@ struct entry {
 	uint32_t mark;
 	uint32_t table;
 	uint32_t target; /* of a goto */
+	uint32_t interface; /* route to the next hop; 0: the one to lo */
 };
 
 struct found {
@@ -73,7 +85,7 @@ entry_equal(const struct entry *a, const struct entry *b)
 	return a->family == b->family && a->action == b->action &&
 	       a->is_from_lo == b->is_from_lo && a->priority == b->priority &&
 	       a->mark == b->mark && a->table == b->table &&
-	       a->target == b->target;
+	       a->target == b->target && a->interface == b->interface;
 }
 
 static bool
@@ -89,10 +101,35 @@ is_among(const struct entry *entry, const struct entry *list, size_t count)
 
 /* In the order in which they do no harm one by one. */
 static void
-wanted_of(struct entry wanted[ROUTE_WANTED], uint8_t family, uint32_t mark,
-    uint32_t table, uint32_t priority)
+wanted_on_bridge(struct entry entries[ROUTE_WANTED],
+    const struct route_settings *settings, uint32_t interface)
 {
-	const struct entry entries[ROUTE_WANTED] = {
+	const struct entry wanted[ROUTE_WANTED] = {
+	    {.action = FR_ACT_UNSPEC, .table = settings->table},
+	    {.action = FR_ACT_UNSPEC,
+		.table = settings->table + 1,
+		.interface = interface},
+	    {.action = FR_ACT_TO_TBL,
+		.is_from_lo = true,
+		.priority = settings->priority,
+		.mark = settings->mark,
+		.table = settings->table + 1},
+	    {.action = FR_ACT_TO_TBL,
+		.priority = settings->priority + 1,
+		.mark = settings->mark,
+		.table = settings->table},
+	};
+
+	memcpy(entries, wanted, sizeof(wanted));
+}
+
+static void
+wanted_past_table(
+    struct entry entries[ROUTE_WANTED], const struct route_settings *settings)
+{
+	const uint32_t mark = settings->mark, table = settings->table;
+	const uint32_t priority = settings->priority;
+	const struct entry wanted[ROUTE_WANTED] = {
 	    {.action = FR_ACT_UNSPEC, .table = table},
 	    {.action = FR_ACT_NOP,
 		.is_from_lo = true,
@@ -108,12 +145,27 @@ wanted_of(struct entry wanted[ROUTE_WANTED], uint8_t family, uint32_t mark,
 		.mark = mark,
 		.table = table},
 	};
+
+	memcpy(entries, wanted, sizeof(wanted));
+}
+
+/* 0, or -1 where there is no such bridge. */
+static int
+wanted_of(struct entry wanted[ROUTE_WANTED], uint8_t family,
+    const struct route_settings *settings)
+{
+	uint32_t interface;
 	size_t i;
 
-	for (i = 0; i < ROUTE_WANTED; i++) {
-		wanted[i] = entries[i];
+	if (settings->bridge == NULL)
+		wanted_past_table(wanted, settings);
+	else if ((interface = if_nametoindex(settings->bridge)) == 0)
+		return -1;
+	else
+		wanted_on_bridge(wanted, settings, interface);
+	for (i = 0; i < ROUTE_WANTED; i++)
 		wanted[i].family = family;
-	}
+	return 0;
 }
 
 static int
@@ -186,6 +238,59 @@ put_rule(struct nlmsghdr *nlh, const struct entry *entry)
 		mnl_attr_put_u32(nlh, FRA_GOTO, entry->target);
 }
 
+/* The next hop that is nobody. */
+static size_t
+hop_of(uint8_t family, uint8_t ip[sizeof(struct in6_addr)])
+{
+	if (family == AF_INET) {
+		(void)inet_pton(AF_INET, ROUTE_HOP_IPV4, ip);
+		return sizeof(struct in_addr);
+	}
+	(void)inet_pton(AF_INET6, ROUTE_HOP_IPV6, ip);
+	return sizeof(struct in6_addr);
+}
+
+static void
+put_hop_route(struct nlmsghdr *nlh, const struct entry *entry)
+{
+	uint8_t ip[sizeof(struct in6_addr)];
+	size_t len = hop_of(entry->family, ip);
+	struct rtmsg *rtm;
+
+	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	rtm->rtm_family = entry->family;
+	rtm->rtm_protocol = ROUTE_PROTOCOL;
+	rtm->rtm_type = RTN_UNICAST;
+	rtm->rtm_flags = RTNH_F_ONLINK;
+	mnl_attr_put_u32(nlh, RTA_TABLE, entry->table);
+	mnl_attr_put_u32(nlh, RTA_OIF, entry->interface);
+	mnl_attr_put(nlh, RTA_GATEWAY, len, ip);
+}
+
+/* Its address never has to be asked for, and never goes out. */
+static int
+change_neighbour(struct route *route, const struct entry *entry, bool is_new)
+{
+	static const uint8_t mac[] = ROUTE_HOP_MAC;
+	_Alignas(struct nlmsghdr) char buf[ROUTE_REQUEST];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	uint8_t ip[sizeof(struct in6_addr)];
+	size_t len = hop_of(entry->family, ip);
+	struct ndmsg *neighbour;
+
+	nlh->nlmsg_type = is_new ? RTM_NEWNEIGH : RTM_DELNEIGH;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	if (is_new)
+		nlh->nlmsg_flags |= NLM_F_CREATE | NLM_F_REPLACE;
+	neighbour = mnl_nlmsg_put_extra_header(nlh, sizeof(*neighbour));
+	neighbour->ndm_family = entry->family;
+	neighbour->ndm_ifindex = (int)entry->interface;
+	neighbour->ndm_state = NUD_PERMANENT;
+	mnl_attr_put(nlh, NDA_DST, len, ip);
+	mnl_attr_put(nlh, NDA_LLADDR, sizeof(mac), mac);
+	return route_ask(route, nlh, NULL, NULL);
+}
+
 static int
 put_route(struct nlmsghdr *nlh, const struct entry *entry)
 {
@@ -216,11 +321,16 @@ entry_change(struct route *route, const struct entry *entry, bool is_new)
 	if (!is_route(entry)) {
 		nlh->nlmsg_type = is_new ? RTM_NEWRULE : RTM_DELRULE;
 		put_rule(nlh, entry);
-	} else {
-		nlh->nlmsg_type = is_new ? RTM_NEWROUTE : RTM_DELROUTE;
-		if (put_route(nlh, entry) == -1)
-			return -1;
+		return route_ask(route, nlh, NULL, NULL);
 	}
+	nlh->nlmsg_type = is_new ? RTM_NEWROUTE : RTM_DELROUTE;
+	if (entry->interface != 0) {
+		put_hop_route(nlh, entry);
+		/* It may have gone with its interface's addresses. */
+		if (change_neighbour(route, entry, is_new) == -1 && is_new)
+			return -1;
+	} else if (put_route(nlh, entry) == -1)
+		return -1;
 	return route_ask(route, nlh, NULL, NULL);
 }
 
@@ -271,6 +381,9 @@ read_route(const struct nlmsghdr *nlh, struct entry *entry)
 	{
 		if (mnl_attr_get_type(attr) == RTA_TABLE)
 			entry->table = mnl_attr_get_u32(attr);
+		else if (mnl_attr_get_type(attr) == RTA_OIF &&
+			 rtm->rtm_type == RTN_UNICAST)
+			entry->interface = mnl_attr_get_u32(attr);
 	}
 	return rtm->rtm_protocol == ROUTE_PROTOCOL;
 }
@@ -327,8 +440,10 @@ add_missing(struct route *route, const struct entry *wanted,
 	for (i = 0; i < ROUTE_WANTED; i++) {
 		if (is_among(&wanted[i], found->entries, found->count))
 			continue;
-		*what = is_route(&wanted[i]) ? "adding the route to lo"
-		                             : "adding the routing rules";
+		*what = !is_route(&wanted[i]) ? "adding the routing rules"
+		        : wanted[i].interface != 0
+		            ? "adding the route out by the bridge"
+		            : "adding the route to lo";
 		if (entry_change(route, &wanted[i], true) == -1)
 			return -1;
 	}
@@ -374,8 +489,8 @@ apply_family(struct route *route, const struct entry *wanted, const char **what)
 }
 
 int
-route_apply(uint32_t mark, uint32_t table, uint32_t priority,
-    const char **absent, const char **what)
+route_apply(const struct route_settings *settings, const char **absent,
+    const char **what)
 {
 	struct entry wanted[ROUTE_WANTED];
 	struct route route;
@@ -387,7 +502,9 @@ route_apply(uint32_t mark, uint32_t table, uint32_t priority,
 	if (route_open(&route) == -1)
 		goto out;
 	for (i = 0; i < sizeof(families); i++) {
-		wanted_of(wanted, families[i], mark, table, priority);
+		*what = "looking for the bridge";
+		if (wanted_of(wanted, families[i], settings) == -1)
+			goto out;
 		if (apply_family(&route, wanted, what) == 0)
 			continue;
 		if (!is_absent(families[i]))

@@ -13,15 +13,32 @@
 
 #define ROUTE_PROTOCOL 125 /* as in ip-route(8)'s "proto" */
 
+/* Nobody's: 192.0.0.8 is the dummy address of RFC 7600. */
+#define ROUTE_HOP_IPV4 "192.0.0.8"
+#define ROUTE_HOP_IPV6 "fe80::25"
+#define ROUTE_HOP_MAC                                                          \
+	{                                                                      \
+		0x02, 0x00, 0x50, 0x4f, 0x53, 0x54                             \
+	}
+#define ROUTE_HOP_MAC_TEXT "02:00:50:4f:53:54"
+
+struct route_settings {
+	uint32_t mark;
+	uint32_t table; /* on a bridge, the next one too */
+	uint32_t priority; /* of the first of three rules */
+	const char
+	    *bridge; /* NULL: none, what postern sends is routed as all */
+};
+
 /*
- * route_apply puts the rules (priorities from route_priority on, three of
- * them) and the route of both families in place; what postern left there
- * under other settings goes.  A family that the host does without is named in
- * *absent ("IPv6") and skipped, else *absent is NULL.  Returns 0, or -1 with
- * errno set and *what (static) saying what was being done.
+ * route_apply puts the rules and the routes of both families in place; what
+ * postern left there under other settings goes.  A family that the host does
+ * without is named in *absent ("IPv6") and skipped, else *absent is NULL.
+ * Returns 0, or -1 with errno set and *what (static) saying what was being
+ * done.
  */
-int route_apply(uint32_t mark, uint32_t table, uint32_t priority,
-    const char **absent, const char **what);
+int route_apply(
+    const struct route_settings *, const char **absent, const char **what);
 
 /* route_remove takes away whatever carries ROUTE_PROTOCOL; as route_apply. */
 int route_remove(const char **what);

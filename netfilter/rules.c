@@ -18,8 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "netfilter/bridge.h"
 #include "netfilter/nft.h"
 #include "netfilter/route.h"
+#include "netfilter/rules_bridge.h"
 #include "netfilter/rules_queue.h"
 #include "netfilter/rules_text.h"
 
@@ -52,7 +54,7 @@ queue_here(const struct config *config, char error[RULES_ERROR_MAX])
 	enum rules_queue queue;
 
 	error[0] = '\0';
-	if (config->mode != CONFIG_GATEWAY ||
+	if (config->mode == CONFIG_LOCAL ||
 	    config->gate.admission == CONFIG_GATE_OFF)
 		return RULES_QUEUE_NONE;
 	queue = rules_queue_find();
@@ -73,7 +75,7 @@ rules_have_gate(const struct config *config, char text[RULES_ERROR_MAX])
 	if (queue == RULES_QUEUE_NONE) {
 		if (text[0] == '\0')
 			set_error(text, "%s",
-			    config->mode == CONFIG_GATEWAY
+			    config->mode != CONFIG_LOCAL
 				? "gate.admission = off"
 				: "none in local mode");
 		return false;
@@ -89,49 +91,107 @@ rules_have_gate(const struct config *config, char text[RULES_ERROR_MAX])
 	return true;
 }
 
+/* This host, looked at: what rules_host borrows is here. */
+struct here {
+	struct rules_host host;
+	struct bridge bridge;
+	char note[RULES_ERROR_MAX]; /* what this host goes without, or "" */
+	bool is_waiting; /* for its bridge */
+};
+
 static int
-look_at_host(const struct config *config, struct rules_host *host,
-    char error[RULES_ERROR_MAX])
+look_at_user(
+    const struct config *config, struct here *here, char error[RULES_ERROR_MAX])
 {
 	const struct passwd *user;
 
-	*host = (struct rules_host){.own = rules_own(config)};
-	host->queue = queue_here(config, error);
-	if (host->queue == RULES_QUEUE_NONE &&
-	    config->gate.admission == CONFIG_GATE_ON &&
-	    config->mode == CONFIG_GATEWAY)
-		return -1;
-	host->has_log = host->queue != RULES_QUEUE_NONE &&
-	                config->gate.watch_dns && rules_log_find();
-	if (config->mode != CONFIG_LOCAL)
-		return 0;
 	errno = 0;
 	if ((user = getpwnam(config->user)) == NULL)
 		return set_error(error, "user %s: %s", config->user,
 		    errno == 0 ? "no such user" : strerror(errno));
-	host->uid = user->pw_uid;
+	here->host.uid = user->pw_uid;
 	return 0;
+}
+
+static int
+look_at_bridge(
+    const struct config *config, struct here *here, char error[RULES_ERROR_MAX])
+{
+	char why[BRIDGE_ERROR_MAX];
+
+	if (bridge_trouble() != NULL)
+		return set_error(error, "%s", bridge_trouble());
+	if (bridge_look(
+		config->bridge, &here->bridge, &here->is_waiting, why) == 0)
+		here->host.bridge = &here->bridge;
+	else if (here->is_waiting)
+		set_error(here->note, "%s", why);
+	else
+		return set_error(error, "%s", why);
+	return 0;
+}
+
+static int
+look_at_gate(
+    const struct config *config, struct here *here, char error[RULES_ERROR_MAX])
+{
+	struct rules_host *host = &here->host;
+	char why[RULES_ERROR_MAX];
+
+	host->queue = queue_here(config, why);
+	if (host->queue == RULES_QUEUE_NONE &&
+	    config->gate.admission == CONFIG_GATE_ON)
+		return set_error(error, "%s", why);
+	if (why[0] != '\0')
+		set_error(here->note,
+		    "%s: nobody looks at new connections before they are "
+		    "seized, and no DNS answer is watched",
+		    why);
+	host->has_log = host->queue != RULES_QUEUE_NONE &&
+	                config->gate.watch_dns && rules_log_find();
+	return 0;
+}
+
+static int
+look(
+    const struct config *config, struct here *here, char error[RULES_ERROR_MAX])
+{
+	*here = (struct here){.host.own = rules_own(config)};
+	if (config->mode == CONFIG_LOCAL)
+		return look_at_user(config, here, error);
+	if (look_at_gate(config, here, error) == -1)
+		return -1;
+	return config->mode == CONFIG_BRIDGE
+	           ? look_at_bridge(config, here, error)
+	           : 0;
 }
 
 char *
 rules_text_here(const struct config *config, char error[RULES_ERROR_MAX])
 {
-	struct rules_host host;
+	struct here here;
+	char *text = NULL;
 
-	if (look_at_host(config, &host, error) == -1)
-		return NULL;
-	return rules_text(config, &host, error);
+	if (look(config, &here, error) == 0)
+		text = rules_text(config, &here.host, error);
+	bridge_clear(&here.bridge);
+	return text;
 }
 
 static int
 apply_routing(const struct config *config, char error[RULES_ERROR_MAX])
 {
+	const struct route_settings settings = {
+	    .mark = config->mark,
+	    .table = config->route_table,
+	    .priority = config->route_priority,
+	    .bridge = config->mode == CONFIG_BRIDGE ? config->bridge : NULL,
+	};
 	const char *absent = NULL, *what;
 	int r;
 
-	if (config->mode == CONFIG_GATEWAY)
-		r = route_apply(config->mark, config->route_table,
-		    config->route_priority, &absent, &what);
+	if (config->mode != CONFIG_LOCAL)
+		r = route_apply(&settings, &absent, &what);
 	else
 		r = route_remove(&what);
 	if (r == -1)
@@ -147,23 +207,41 @@ apply_routing(const struct config *config, char error[RULES_ERROR_MAX])
 	return 0;
 }
 
+/* Kernels may do without nft's bridge family: then there is nothing to do. */
+static int
+remove_bridge_table(char error[RULES_ERROR_MAX])
+{
+	if (nft_run("list table bridge postern\n", error) == -1) {
+		error[0] = '\0';
+		return 0;
+	}
+	return nft_run(RULES_CLEAR_BRIDGE, error);
+}
+
 /*
- * The table first: with it alone, all is refused.  Of a table whose queue is
- * yet to come, new connections are dropped, and their senders try again.
+ * The tables first: with them alone, all is refused.  Of a table whose queue
+ * is yet to come, new connections are dropped, and their senders try again.
  */
 static int
-apply(const struct config *config, const struct rules_host *host,
+apply_here(const struct config *config, const struct here *here,
     char error[RULES_ERROR_MAX])
 {
 	char *text;
 	int ret = -1;
 
-	if ((text = rules_text(config, host, error)) == NULL)
+	if ((text = rules_text(config, &here->host, error)) == NULL)
 		return -1;
-	if (nft_run(text, error) == 0 &&
-	    (host->queue != RULES_QUEUE_XT ||
-		rules_queue_insert(config, error) == 0))
-		ret = apply_routing(config, error);
+	if (nft_run(text, error) == -1 ||
+	    (here->host.queue == RULES_QUEUE_XT &&
+		rules_queue_insert(config, error) == -1))
+		goto out;
+	if (here->is_waiting)
+		ret = 1;
+	else if (apply_routing(config, error) == 0 &&
+		 (config->mode == CONFIG_BRIDGE ||
+		     remove_bridge_table(error) == 0))
+		ret = 0;
+out:
 	free(text);
 	return ret;
 }
@@ -171,49 +249,68 @@ apply(const struct config *config, const struct rules_host *host,
 int
 rules_apply(const struct config *config, char error[RULES_ERROR_MAX])
 {
-	char why[RULES_ERROR_MAX];
-	struct rules_host host;
+	struct here here;
+	int ret = -1;
 
 	error[0] = '\0';
-	if (look_at_host(config, &host, why) == -1) {
-		strlcpy(error, why, RULES_ERROR_MAX);
-		return -1;
-	}
-	if (apply(config, &host, error) == -1)
-		return -1;
+	if (look(config, &here, error) == 0)
+		ret = apply_here(config, &here, error);
 	/* What is missing is told where nothing graver is. */
-	if (error[0] == '\0' && why[0] != '\0')
-		set_error(error,
-		    "%s: nobody looks at new connections before they are "
-		    "seized, and no DNS answer is watched",
-		    why);
-	return 0;
+	if (ret != -1 && error[0] == '\0')
+		strlcpy(error, here.note, RULES_ERROR_MAX);
+	bridge_clear(&here.bridge);
+	return ret;
 }
 
 int
 rules_apply_without_gate(
     const struct config *config, char error[RULES_ERROR_MAX])
 {
-	struct rules_host host;
+	struct here here;
+	int ret = -1;
 
 	error[0] = '\0';
-	if (look_at_host(config, &host, error) == -1)
-		return -1;
-	error[0] = '\0';
-	host.queue = RULES_QUEUE_NONE;
-	host.has_log = false;
-	return apply(config, &host, error);
+	if (look(config, &here, error) == 0) {
+		here.host.queue = RULES_QUEUE_NONE;
+		here.host.has_log = false;
+		ret = apply_here(config, &here, error);
+	}
+	bridge_clear(&here.bridge);
+	return ret == -1 ? -1 : 0;
+}
+
+/*
+ * By a transaction of its own, since a kernel may do without the family; what
+ * crosses a bridge can be no mail then but by br_netfilter, and meets the
+ * other table.
+ */
+static int
+close_bridge(const struct config *config, char error[RULES_ERROR_MAX])
+{
+	char *text;
+	int ret;
+
+	if ((text = rules_text_closed_bridge(config)) == NULL)
+		return set_error(error, "%s", strerror(errno));
+	ret = nft_run(text, error);
+	free(text);
+	return ret;
 }
 
 int
 rules_close(const struct config *config, bool forwarded, bool own,
     char error[RULES_ERROR_MAX])
 {
-	char *text;
+	char *text, why[RULES_ERROR_MAX];
 	int ret;
 
 	if (nft_run("list table inet postern\n", error) == 0)
 		return 0; /* whatever it is, it is closed */
+	if (forwarded && close_bridge(config, why) == -1 &&
+	    config->mode == CONFIG_BRIDGE) {
+		strlcpy(error, why, RULES_ERROR_MAX);
+		return -1;
+	}
 	if ((text = rules_text_closed(config, forwarded, own)) == NULL)
 		return set_error(error, "%s", strerror(errno));
 	ret = nft_run(text, error);
@@ -221,7 +318,7 @@ rules_close(const struct config *config, bool forwarded, bool own,
 	return ret;
 }
 
-/* The table last: without the routing, all is refused. */
+/* The tables last: without the routing, all is refused. */
 int
 rules_remove(char error[RULES_ERROR_MAX])
 {
@@ -233,5 +330,7 @@ rules_remove(char error[RULES_ERROR_MAX])
 	if (route_remove(&what) == -1)
 		return set_error(error, "%s: %s; the rules stay in place", what,
 		    strerror(errno));
+	if (remove_bridge_table(error) == -1)
+		return -1;
 	return nft_run(RULES_CLEAR, error);
 }

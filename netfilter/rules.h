@@ -48,7 +48,8 @@ char *rules_text_here(const struct config *, char error[RULES_ERROR_MAX]);
  * reason in error; error says so where the table is in place and the routing
  * is not, and the host is then closed.  On success error is empty, or tells of
  * an address family that stays closed because the host does without it, or why
- * there is no gate.
+ * there is no gate.  Returns 1 with the reason in error where the road is
+ * closed until it is applied again: the bridge is not there yet.
  */
 int rules_apply(const struct config *, char error[RULES_ERROR_MAX]);
 

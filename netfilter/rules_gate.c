@@ -38,8 +38,7 @@ static void
 write_first_packet(FILE *out, const struct config *config)
 {
 	fputs("		iifname ", out);
-	rules_write_interfaces(
-	    out, config->interfaces, config->interface_count);
+	rules_write_seized(out, config);
 	fputs(" tcp dport ", out);
 	rules_write_ports(out, config);
 	fputs(" tcp flags & (syn | ack) == syn fib daddr type != local ", out);
@@ -214,8 +213,7 @@ write_place(FILE *out, const struct config *config, enum place place)
 	switch (place) {
 	case PLACE_ARRIVING:
 		fputs("		iifname ", out);
-		rules_write_interfaces(
-		    out, config->interfaces, config->interface_count);
+		rules_write_seized(out, config);
 		fputs(" tcp dport ", out);
 		break;
 	case PLACE_GOING:

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "netfilter/route.h"
+#include "netfilter/rules_bridge.h"
 #include "netfilter/rules_gate.h"
 #include "proxy/config_value.h"
 
@@ -66,8 +67,13 @@ check(const struct config *config, uid_t uid, char error[RULES_ERROR_MAX])
 		                : set_error(error,
 				      "the user of postern must not be root");
 	if (config->interface_count == 0)
-		return set_error(error,
-		    "gateway mode needs the interfaces where clients are");
+		return set_error(
+		    error, "it needs the interfaces where clients are");
+	if (config->mode == CONFIG_BRIDGE && config->bridge == NULL)
+		return set_error(error, "bridge mode needs a bridge");
+	if (config->mode == CONFIG_BRIDGE &&
+	    check_interfaces(&config->bridge, 1, error) == -1)
+		return -1;
 	if (check_interfaces(
 		config->interfaces, config->interface_count, error) == -1)
 		return -1;
@@ -94,6 +100,16 @@ rules_write_interfaces(FILE *out, char *const *names, size_t count)
 	fputs(" }", out);
 }
 
+void
+rules_write_seized(FILE *out, const struct config *config)
+{
+	if (config->mode == CONFIG_BRIDGE)
+		rules_write_interfaces(out, &config->bridge, 1);
+	else
+		rules_write_interfaces(
+		    out, config->interfaces, config->interface_count);
+}
+
 /* One of the two rules for mail that comes in and its answers. */
 static void
 write_inbound_rule(FILE *out, const struct config *config, const char *from,
@@ -115,7 +131,7 @@ write_inbound_rule(FILE *out, const struct config *config, const char *from,
 static void
 write_inbound(FILE *out, const struct config *config)
 {
-	if (config->inbound_count == 0)
+	if (config->inbound_count == 0 || config->mode == CONFIG_BRIDGE)
 		return;
 	fputs("\t\t# mail that comes in, and the answers to it\n", out);
 	write_inbound_rule(out, config, "iifname", "oifname", "dport");
@@ -143,8 +159,7 @@ write_rules(FILE *out, const char *text, const struct config *config,
 			rules_write_ports(out, config);
 			break;
 		case 'I':
-			rules_write_interfaces(
-			    out, config->interfaces, config->interface_count);
+			rules_write_seized(out, config);
 			break;
 		case 'N':
 			write_inbound(out, config);
@@ -314,7 +329,8 @@ char *
 rules_text(const struct config *config, const struct rules_host *host,
     char error[RULES_ERROR_MAX])
 {
-	const bool is_gateway = config->mode == CONFIG_GATEWAY;
+	const bool is_local = config->mode == CONFIG_LOCAL;
+	const bool is_bridge = config->mode == CONFIG_BRIDGE;
 	FILE *out;
 	char *text = NULL;
 	size_t len;
@@ -326,10 +342,13 @@ rules_text(const struct config *config, const struct rules_host *host,
 		return NULL;
 	}
 	fputs(RULES_CLEAR "table inet postern {\n", out);
-	write_rules(
-	    out, is_gateway ? gateway_rules : local_rules, config, host);
+	write_rules(out, is_local ? local_rules : gateway_rules, config, host);
 	fputs("}\n", out);
-	if (is_gateway)
+	if (is_bridge) {
+		fputs(RULES_CLEAR_BRIDGE, out);
+		rules_bridge_table(out, config, host->bridge);
+	}
+	if (!is_local)
 		write_routing(out, config);
 	if (fclose(out) == EOF) {
 		set_error(error, "%s", strerror(errno));
@@ -355,6 +374,24 @@ rules_text_closed(const struct config *config, bool forwarded, bool own)
 	if (own)
 		write_rules(out, closed_output, config, &host);
 	fputs("}\n", out);
+	if (fclose(out) == EOF) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+char *
+rules_text_closed_bridge(const struct config *config)
+{
+	FILE *out;
+	char *text = NULL;
+	size_t len;
+
+	if ((out = open_memstream(&text, &len)) == NULL)
+		return NULL;
+	fputs(RULES_CLEAR_BRIDGE, out);
+	rules_bridge_table(out, config, NULL);
 	if (fclose(out) == EOF) {
 		free(text);
 		return NULL;

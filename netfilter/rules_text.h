@@ -23,11 +23,13 @@
 	"delete table inet postern\n"
 
 /* What the table depends on, beside the configuration. */
+struct bridge;
 struct rules_host {
 	enum config_own own; /* local mode: not AUTO */
 	uid_t uid; /* local mode: of the configuration's user */
-	enum rules_queue queue; /* gateway mode */
-	bool has_log; /* gateway mode: DNS answers are watched */
+	enum rules_queue queue; /* not in local mode */
+	bool has_log; /* likewise: DNS answers are watched */
+	const struct bridge *bridge; /* bridge mode; NULL: not there yet */
 };
 
 /*
@@ -42,6 +44,14 @@ char *rules_text(const struct config *, const struct rules_host *,
  * forwarded, to this host's own programs, or to both.  NULL with errno set.
  */
 char *rules_text_closed(const struct config *, bool forwarded, bool own);
+/* Likewise for what a bridge carries between others. */
+char *rules_text_closed_bridge(const struct config *);
+
+/*
+ * rules_write_seized writes where what is to be seized comes in: the clients'
+ * interfaces, or the bridge that their ports belong to.
+ */
+void rules_write_seized(FILE *, const struct config *);
 
 /* "{ 25, 2525 }" and "{ \"lan0\" }", for those that write parts of it. */
 void rules_write_ports(FILE *, const struct config *);

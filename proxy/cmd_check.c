@@ -49,6 +49,8 @@ print_interception(const struct config *config)
 	size_t i;
 
 	printf("mode: %s", settings_mode_words[config->mode]);
+	if (config->mode == CONFIG_BRIDGE)
+		printf(" %s", config->bridge);
 	for (i = 0; i < config->interface_count; i++)
 		printf(
 		    "%s%s", i == 0 ? ", behind " : " ", config->interfaces[i]);
@@ -68,7 +70,7 @@ print_gate(const struct config *config)
 {
 	char text[RULES_ERROR_MAX];
 
-	if (config->mode != CONFIG_GATEWAY)
+	if (config->mode == CONFIG_LOCAL)
 		return;
 	if (rules_have_gate(config, text)) {
 		printf("gate: %s%s\n", text,

@@ -49,7 +49,7 @@
 #define OPTIONS_HELP							\
 	"  -c, --config FILE       read FILE, not " CONFIG_PATH "\n"	\
 	"  -i, --interface IFACE   where clients are; may be repeated\n"	\
-	"      --mode MODE         gateway or local\n"			\
+	"      --mode MODE         gateway, local or bridge\n"		\
 	"  -o, --option SETTING    'name = value', as in the file\n"
 /* clang-format on */
 

@@ -80,7 +80,7 @@ apply(const struct options *options)
 	if (r == 0 && rules_have_gate(config, gate))
 		printf("first packets go to postern-gate by %s\n", gate);
 	config_free(config);
-	if (r == -1)
+	if (r != 0)
 		return failed(error);
 	if (error[0] != '\0')
 		fprintf(stderr, "postern: rules: %s\n", error);

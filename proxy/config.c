@@ -113,6 +113,7 @@ config_free(struct config *config)
 		return;
 	strings_free(config->interfaces, config->interface_count);
 	strings_free(config->inbound, config->inbound_count);
+	free(config->bridge);
 	free(config->user);
 	free(config->trust);
 	free(config->state);

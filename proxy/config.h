@@ -38,6 +38,7 @@
 enum config_mode {
 	CONFIG_GATEWAY, /* TPROXY for forwarded connections */
 	CONFIG_LOCAL, /* REDIRECT for this host's or pod's own programs */
+	CONFIG_BRIDGE, /* TPROXY for what a bridge carries for others */
 };
 
 /* How postern's own connections are told from those to intercept. */
@@ -139,7 +140,8 @@ struct config_limits {
 
 struct config {
 	enum config_mode mode;
-	char **interfaces; /* gateway: where clients are */
+	char *bridge; /* bridge: its name */
+	char **interfaces; /* where clients are; bridge: ports of it */
 	size_t interface_count;
 	char **inbound; /* gateway: where mail for servers behind it comes in */
 	size_t inbound_count;

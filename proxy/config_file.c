@@ -108,7 +108,7 @@ check_inbound(struct load *load)
 
 	if (config->mode == CONFIG_LOCAL && config->inbound_count > 0)
 		return load_fail_at(
-		    load, &place, "inbound: only for mode = gateway");
+		    load, &place, "inbound: not for mode = local");
 	for (i = 0; i < config->inbound_count; i++)
 		for (j = 0; j < config->interface_count; j++)
 			if (strcmp(config->inbound[i], config->interfaces[j]) ==
@@ -117,6 +117,52 @@ check_inbound(struct load *load)
 				    "inbound: %s is one of the interfaces that"
 				    " clients are behind",
 				    config->inbound[i]);
+	return 0;
+}
+
+/* What was taken from a bridge cannot be put back on the wire as it was. */
+static int
+check_exempt(struct load *load)
+{
+	const struct config *config = load->config;
+	struct place place = {load->file, 0};
+	size_t i;
+
+	for (i = 0; i < config->client_count; i++) {
+		if (config->mode != CONFIG_BRIDGE ||
+		    config->clients[i].verdict != CONFIG_EXEMPT)
+			continue;
+		place.source = config->clients[i].origin;
+		return load_fail_at(load, &place,
+		    "client '%s': verdict = exempt is not for mode = bridge",
+		    config->clients[i].name);
+	}
+	return 0;
+}
+
+static int
+check_bridge(struct load *load)
+{
+	const struct config *config = load->config;
+	struct place place = place_of(load, "bridge");
+
+	if (config->mode != CONFIG_BRIDGE)
+		return config->bridge == NULL
+		           ? 0
+		           : load_fail_at(load, &place,
+				 "bridge: only for mode = bridge");
+	if (config->bridge == NULL) {
+		place = place_of(load, "mode");
+		return load_fail_at(load, &place,
+		    "which bridge? give bridge = \"br0\", and in interfaces "
+		    "its ports that clients are behind");
+	}
+	if (!config->keep_source_address) {
+		place = place_of(load, "keep_source_address");
+		return load_fail_at(load, &place,
+		    "keep_source_address: on a bridge there is no other "
+		    "address to connect from");
+	}
 	return 0;
 }
 
@@ -134,18 +180,18 @@ check_gate(struct load *load)
 
 	if (config->mode == CONFIG_LOCAL &&
 	    config->gate.admission == CONFIG_GATE_ON)
-		return load_fail_at(load, &place,
-		    "gate.admission: on is only for mode = gateway");
+		return load_fail_at(
+		    load, &place, "gate.admission: on is not for mode = local");
 	if (config->client_count > 0)
 		rule = &config->clients[0];
 	else if (config->destination_count > 0)
 		rule = &config->destinations[0];
-	if (rule == NULL || (config->mode == CONFIG_GATEWAY && !is_off))
-		return 0;
+	if (rule == NULL || (config->mode != CONFIG_LOCAL && !is_off))
+		return check_exempt(load);
 	place = (struct place){rule->origin, 0};
 	return load_fail_at(load, &place,
-	    "'%s': client and destination blocks are only for %s", rule->name,
-	    is_off ? "a gate that is not off" : "mode = gateway");
+	    "'%s': client and destination blocks are not for %s", rule->name,
+	    is_off ? "gate.admission = off" : "mode = local");
 }
 
 static int
@@ -154,18 +200,20 @@ check_interfaces(struct load *load)
 	const struct config *config = load->config;
 	struct place place;
 
-	if (config->mode == CONFIG_GATEWAY && config->interface_count == 0) {
+	if (config->mode != CONFIG_LOCAL && config->interface_count == 0) {
 		place = place_of(load, "mode");
 		return load_fail_at(load, &place,
-		    "a gateway wants the interfaces that its clients are"
-		    " behind: give interfaces, or -i IFACE");
+		    "a %s wants the %s that its clients are"
+		    " behind: give interfaces, or -i IFACE",
+		    settings_mode_words[config->mode],
+		    config->mode == CONFIG_BRIDGE ? "ports" : "interfaces");
 	}
 	if (config->mode == CONFIG_LOCAL && config->interface_count > 0) {
 		place = place_of(load, "interfaces");
 		return load_fail_at(
-		    load, &place, "interfaces: only for mode = gateway");
+		    load, &place, "interfaces: not for mode = local");
 	}
-	if (check_gate(load) == -1)
+	if (check_gate(load) == -1 || check_bridge(load) == -1)
 		return -1;
 	return check_inbound(load);
 }

@@ -16,7 +16,7 @@
 #define DAY (24 * 60 * 60)
 
 /* Each list in the order of its enum. */
-const char *const settings_mode_words[] = {"gateway", "local", NULL};
+const char *const settings_mode_words[] = {"gateway", "local", "bridge", NULL};
 const char *const settings_level_words[] = {
     "verify", "encrypt", "none", "observe", NULL};
 const char *const settings_verdict_words[] = {
@@ -39,6 +39,8 @@ static const char *const log_addresses_words[] = {"domain", "full", NULL};
 const struct setting settings_config[] = {
 	{.path = "mode", .type = SETTING_WORD, AT(mode),
 	    .words = settings_mode_words},
+	{.path = "bridge", .type = SETTING_STRING, AT(bridge),
+	    .check = value_interface},
 	{.path = "interfaces", .type = SETTING_STRINGS, AT(interfaces),
 	    COUNT(interface_count), .max = CONFIG_INTERFACES_MAX,
 	    .check = value_interface},

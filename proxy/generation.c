@@ -45,8 +45,8 @@ check_trusts(const struct config *config, char error[CONFIG_ERROR_MAX])
 
 /*
  * Whether there is a gate is settled here, for the rules and for what is
- * started; reloads keep what the start has said (plan_keep_fixed).  Without the capability it could not be told, and nobody could
- * serve it.
+ * started; reloads keep what the start has said (plan_keep_fixed).  Without the
+ * capability it could not be told, and nobody could serve it.
  */
 static void
 find_gate(struct config *config, bool is_start)
@@ -67,7 +67,7 @@ find_gate(struct config *config, bool is_start)
 		    sizeof(why));
 	}
 	config->gate.admission = has_gate ? CONFIG_GATE_ON : CONFIG_GATE_OFF;
-	if (has_gate || config->mode != CONFIG_GATEWAY || !is_start)
+	if (has_gate || config->mode == CONFIG_LOCAL || !is_start)
 		return;
 	log_warnx("there is no gate: %s", why);
 	if (config->client_count + config->destination_count > 0)

@@ -36,16 +36,37 @@ parent_begin_log(const struct config *config)
 }
 
 int
-parent_apply_rules(const struct parent *parent, const struct config *config,
+parent_apply_rules(struct parent *parent, const struct config *config,
     char error[RULES_ERROR_MAX])
 {
+	int r;
+
 	if (!parent->plan.manages_rules)
 		return 0;
-	if (rules_apply(config, error) == -1)
+	if ((r = rules_apply(config, error)) == -1)
 		return -1;
 	if (error[0] != '\0')
 		log_warnx("rules: %s", error);
+	parent->awaits_bridge = r == 1;
 	return 0;
+}
+
+/* At each tick, until it is there. */
+static void
+look_for_bridge(struct parent *parent)
+{
+	char error[RULES_ERROR_MAX];
+	int r;
+
+	if (!parent->awaits_bridge || parent->phase == PHASE_STOPPING)
+		return;
+	if ((r = rules_apply(parent->now.config, error)) == 1)
+		return;
+	if (r == -1)
+		log_errx("rules: %s", error);
+	else
+		log_info("the bridge is there: the rules are in place");
+	parent->awaits_bridge = r == -1;
 }
 
 void
@@ -209,6 +230,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		is_well = ping(parent->relays[i]) && is_well;
 	if (is_well)
 		notify_watchdog(&parent->notify);
+	look_for_bridge(parent);
 	parent_tell_status(parent); /* the number of sessions */
 }
 
@@ -276,7 +298,7 @@ close_road(const struct parent *parent)
 		config_free(config);
 		return;
 	}
-	has_forward = !knows_mode || config->mode == CONFIG_GATEWAY;
+	has_forward = !knows_mode || config->mode != CONFIG_LOCAL;
 	has_own = !knows_mode || config->mode == CONFIG_LOCAL;
 	if (rules_close(config, has_forward, has_own, error) == -1)
 		log_errx(

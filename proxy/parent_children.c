@@ -92,7 +92,8 @@ send_listeners(struct parent *parent, struct process *relay)
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
 		int fd = origin_listen(families[i], config->listen_port,
-		    config->mode == CONFIG_GATEWAY);
+		    config->mode != CONFIG_LOCAL,
+		    config->mode == CONFIG_BRIDGE ? config->mark : 0);
 
 		if (fd == -1) {
 			if (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)

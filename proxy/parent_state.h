@@ -46,6 +46,7 @@ struct parent {
 	struct process *next_policy; /* NULL: none is */
 	struct process *old_policy; /* on its way out after one */
 	struct event *reload_limit;
+	bool awaits_bridge; /* the rules are closed until it is there */
 	bool has_left_gate; /* a stop has taken the queue away */
 	bool wants_reload; /* another, when this one is through */
 	char trouble[CONFIG_ERROR_MAX]; /* why the last one failed, or "" */
@@ -54,7 +55,7 @@ struct parent {
 /* parent.c */
 void parent_begin_log(const struct config *);
 int parent_apply_rules(
-    const struct parent *, const struct config *, char error[RULES_ERROR_MAX]);
+    struct parent *, const struct config *, char error[RULES_ERROR_MAX]);
 /* Tells the service manager how things stand. */
 void parent_tell_status(const struct parent *);
 /* Takes the next step of a stop, now that a child has ended. */

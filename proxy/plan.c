@@ -81,7 +81,7 @@ set_net_raw(
 {
 	const char *why;
 
-	if (config->mode == CONFIG_GATEWAY)
+	if (config->mode != CONFIG_LOCAL)
 		why = config->keep_source_address ? "keep_source_address"
 		                                  : NULL;
 	else
@@ -214,6 +214,24 @@ note_fixed(const char *key, bool is_same)
 		    key);
 }
 
+/* NULL is a text of its own. */
+static bool
+is_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static void
+set_text(char **to, const char *from)
+{
+	char *copy = NULL;
+
+	if (from != NULL && (copy = strdup(from)) == NULL)
+		fatal("configuration");
+	free(*to);
+	*to = copy;
+}
+
 #define KEEP(field)                                                            \
 	do {                                                                   \
 		note_fixed(#field, now->field == next->field);                 \
@@ -223,10 +241,11 @@ note_fixed(const char *key, bool is_same)
 void
 plan_keep_fixed(const struct config *now, struct config *next)
 {
-	char *user;
-
 	KEEP(mode);
 	KEEP(listen_port);
+	/* Sockets bear the mark that leads out by it. */
+	note_fixed("bridge", is_same(now->bridge, next->bridge));
+	set_text(&next->bridge, now->bridge);
 	KEEP(workers);
 	KEEP(manage_rules);
 	/* The gate's sockets are open, and its jail lets it open no others. */
@@ -241,9 +260,6 @@ plan_keep_fixed(const struct config *now, struct config *next)
 	KEEP(route_priority);
 	/* The relays' capabilities were measured by it. */
 	KEEP(keep_source_address);
-	note_fixed("user", strcmp(now->user, next->user) == 0);
-	if ((user = strdup(now->user)) == NULL)
-		fatal("configuration");
-	free(next->user);
-	next->user = user;
+	note_fixed("user", is_same(now->user, next->user));
+	set_text(&next->user, now->user);
 }

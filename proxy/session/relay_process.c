@@ -362,6 +362,8 @@ check_ready(struct relay *relay)
 static uint32_t
 upstream_mark(const struct config *config)
 {
+	if (config->mode == CONFIG_BRIDGE)
+		return config->mark; /* leads out by the bridge */
 	return config->mode == CONFIG_LOCAL &&
 	               config->own_connections == CONFIG_OWN_MARK
 	           ? config->mark

@@ -126,7 +126,7 @@ session_dial(struct session *session, struct server_leg **legp,
 	    .arg = session,
 	    .log_id = session->id,
 	};
-	bool keeps_source = config->mode == CONFIG_GATEWAY &&
+	bool keeps_source = config->mode != CONFIG_LOCAL &&
 	                    config->keep_source_address;
 	int fd;
 

@@ -218,6 +218,8 @@ def _mended(text, ca_file):
 def test_examples_of_the_page_are_valid(conf, ca_file, text):
     path = conf(_mended(text, ca_file))
     arguments = [] if "interfaces" in text else ["-i", "lan0"]
+    if text.startswith("bridge"):
+        arguments += ["--mode", "bridge"]
     code, _, err = check("-c", path, *arguments)
     assert (code, err) == (0, "")
 

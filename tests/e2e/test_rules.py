@@ -90,7 +90,7 @@ class Origin:
     def listen(self, ns, family, transparent=True, port=LISTEN):
         with ns.entered():
             fd = self._checked(self.library.origin_listen(
-                family, port, ctypes.c_bool(transparent)))
+                family, port, ctypes.c_bool(transparent), 0))
         return socket.socket(fileno=fd)
 
     def of(self, connection, redirected=False):

@@ -160,7 +160,7 @@ static const struct row errors[] = {
     {"keep_rules = 1", "@:1: keep_rules: '1' must be true or false"},
     {"keep_rules = \"true\"",
 	"@:1: keep_rules: 'true' must be written without quotes"},
-    {"mode = lokal", "@:1: mode: 'lokal' must be gateway or local"},
+    {"mode = lokal", "@:1: mode: 'lokal' must be gateway, local or bridge"},
     {"own_connections = pid",
 	"@:1: own_connections: 'pid' must be auto, mark or uid"},
     {"log { addresses = some }",
@@ -311,11 +311,11 @@ test_command_line(void **state)
 		" (@:1)"},
 	    /* whichever of the two is said, it is where it stands */
 	    {"", "mode = local; interfaces = [lan0];",
-		"command line: interfaces: only for mode = gateway"},
+		"command line: interfaces: not for mode = local"},
 	    {"\ninterfaces = [lan0]", "mode = local;",
-		"@:2: interfaces: only for mode = gateway"},
+		"@:2: interfaces: not for mode = local"},
 	    {"mode = local\ninbound = [wan0]", "",
-		"@:2: inbound: only for mode = gateway"},
+		"@:2: inbound: not for mode = local"},
 	    {"interfaces = [lan0, lan1]\ninbound = [wan0, lan1]", "",
 		"@:2: inbound: lan1 is one of the interfaces that clients are"
 		" behind"},

@@ -71,7 +71,7 @@ test_listens_on_loopback_only(void **state)
 
 	(void)state;
 	for (i = 0; i < 2; i++) {
-		fd = origin_listen(families[i], 0, false);
+		fd = origin_listen(families[i], 0, false, 0);
 		if (i == 1 && is_absent(fd))
 			continue;
 		assert_int_not_equal(fd, -1);
@@ -95,10 +95,10 @@ test_many_listeners_share_a_port(void **state)
 	int one, other;
 
 	(void)state;
-	one = origin_listen(AF_INET, 0, false);
+	one = origin_listen(AF_INET, 0, false, 0);
 	assert_int_not_equal(one, -1);
 	port = name_of(one).port;
-	other = origin_listen(AF_INET, port, false);
+	other = origin_listen(AF_INET, port, false, 0);
 	assert_int_not_equal(other, -1);
 	assert_int_equal(name_of(other).port, port);
 	close(one);
@@ -111,12 +111,12 @@ test_listens_for_tproxy(void **state)
 	int fd;
 
 	(void)state;
-	fd = origin_listen(AF_INET, 0, true);
+	fd = origin_listen(AF_INET, 0, true, 0);
 	if (fd == -1 && errno == EPERM)
 		skip();
 	assert_int_equal(option_of(fd, IPPROTO_IP, IP_TRANSPARENT), 1);
 	close(fd);
-	fd = origin_listen(AF_INET6, 0, true);
+	fd = origin_listen(AF_INET6, 0, true, 0);
 	if (is_absent(fd))
 		return;
 	assert_int_equal(option_of(fd, IPPROTO_IPV6, IPV6_TRANSPARENT), 1);
@@ -127,7 +127,7 @@ static void
 test_unknown_family(void **state)
 {
 	(void)state;
-	assert_int_equal(origin_listen(AF_UNIX, 10025, false), -1);
+	assert_int_equal(origin_listen(AF_UNIX, 10025, false, 0), -1);
 	assert_int_equal(errno, EAFNOSUPPORT);
 }
 
@@ -159,7 +159,7 @@ test_dialled_by_hand_has_no_origin(void **state)
 
 	(void)state;
 	for (i = 0; i < 2; i++) {
-		listener = origin_listen(families[i], 0, false);
+		listener = origin_listen(families[i], 0, false, 0);
 		if (i == 1 && is_absent(listener))
 			continue;
 		fd = accept_from_here(listener);

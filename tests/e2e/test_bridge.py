@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: ISC
+"""postern in a wire: a bridge whose frames of port 25 it takes up, seen by
+neither side."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+
+import pytest
+from lab import Gateway
+from lab.netns import is_ready
+from lab.smtp_client import Closed
+from lab.smtp_server import SmtpServer
+from lab.wire import HOST4, HOST6, NEIGHBOUR4, NEIGHBOUR6, ROUTER4, Wire
+
+MESSAGE = b"Subject: test\r\n\r\nbody\r\n"
+SAID = b"EHLO s3cret\r\nMAIL FROM:<s3cret@lan.example>\r\n"
+ETH_P_ALL = 3
+families = pytest.mark.parametrize("ipv6", [False, True],
+                                   ids=["ipv4", "ipv6"])
+
+
+@pytest.fixture(scope="module")
+def wire(lab):
+    with Wire(lab) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def mail(lab):
+    return lab.good_domain("wire")
+
+
+@pytest.fixture
+def box(lab, wire):
+    """postern in the box: box("...")."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *settings, **options: stack.enter_context(
+            Gateway(lab, wire.box, wire.config(*settings), **options))
+
+
+def deliver(lab, wire, mail, **options):
+    domain, server = mail
+    with lab.connect(server, ns=wire.host, **options) as client:
+        return client.deliver("me@lan.example", [f"b@{domain}"], MESSAGE)
+
+
+class Frames:
+    """What crosses an interface of a namespace, as raw frames."""
+
+    def __init__(self, ns, interface):
+        self.socket = ns.socket(socket.AF_PACKET, socket.SOCK_RAW,
+                                socket.htons(ETH_P_ALL))
+        self.socket.bind((interface, 0))
+        self.frames = []
+
+    def read(self):
+        while is_ready(self.socket, 0.1):
+            self.frames.append(self.socket.recv(65536))
+        return self.frames
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self.socket.close()
+
+
+def mac(ns, interface):
+    line = ns.run("ip", "-br", "link", "show", "dev", interface).stdout
+    return bytes.fromhex(line.split()[2].replace(":", ""))
+
+
+@families
+def test_delivers(lab, wire, mail, box, ipv6):
+    box()
+    assert deliver(lab, wire, mail, ipv6=ipv6).code == 250
+    session = mail[1].sessions[-1]
+    assert session.tls
+    assert session.client == (HOST6 if ipv6 else HOST4)
+
+
+@families
+def test_delivers_to_a_neighbour(lab, wire, box, ipv6):
+    """On the same network, no router between."""
+    box()
+    addresses, domain = (NEIGHBOUR4, NEIGHBOUR6), lab.fresh("near")
+    near = SmtpServer(wire.neighbour, addresses, name=domain,
+                      certificates=[lab.issue(domain)])
+    try:
+        lab.name_host(domain, addresses)
+        lab.domain(domain, domain)
+        assert deliver(lab, wire, (domain, near), ipv6=ipv6).code == 250
+        assert near.sessions[-1].client == (HOST6 if ipv6 else HOST4)
+    finally:
+        near.close()
+
+
+@families
+def test_refuses(lab, wire, box, ipv6):
+    box()
+    name = lab.fresh("bad")
+    bad = name, lab.mx(f"mx.{name}", certificates=[
+        lab.issue("mx.elsewhere.example")])
+    lab.domain(name, bad[1])
+    reply = deliver(lab, wire, bad, ipv6=ipv6)
+    assert (reply.code, "certificate-host-mismatch" in reply.text) == (
+        451, True), reply
+
+
+@families
+def test_seen_by_neither_side(lab, wire, mail, box, ipv6):
+    """Frames bear the addresses of host and router, and nobody asks for
+    another's, nor for any in the box's name."""
+    box()
+    assert deliver(lab, wire, mail, ipv6=ipv6).code == 250
+    known = {mac(wire.host, "eth0"), mac(lab.gateway, "dmz0"),
+             mac(wire.neighbour, "eth0")}
+    with Frames(wire.host, "eth0") as inner, Frames(
+            lab.gateway, "dmz0") as outer:
+        assert deliver(lab, wire, mail, ipv6=ipv6).code == 250
+        for frames in (inner.read(), outer.read()):
+            assert len(frames) > 10
+            unicast = [f for f in frames if not f[0] & 1]
+            assert {f[6:12] for f in frames} <= known
+            assert {f[0:6] for f in unicast} <= known
+
+
+def test_other_ports_cross_as_they_are(lab, wire, box):
+    box()
+    listener = lab.gateway.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind((ROUTER4, 8025))
+    listener.listen()
+    with listener, wire.host.socket(
+            socket.AF_INET, socket.SOCK_STREAM) as client:
+        client.settimeout(10)
+        client.connect((ROUTER4, 8025))
+        accepted, peer = listener.accept()
+        with accepted:
+            assert peer[0] == HOST4
+            accepted.sendall(b"hello")
+            assert client.recv(5) == b"hello"
+
+
+@families
+def test_large_messages(lab, wire, mail, box, ipv6):
+    box()
+    domain, server = mail
+    with lab.connect(server, ns=wire.host, ipv6=ipv6) as client:
+        body = b"0123456789" * 7 + b"xxxxxxxx\r\n"
+        reply = client.deliver("me@lan.example", [f"b@{domain}"],
+                               body * 100000)
+    assert reply.code == 250, reply
+
+
+# Closed.
+
+def passes(lab, wire, server, ipv6, seconds=2):
+    """Whether anything said there is heard by the server, in clear."""
+    before = len(server.sessions)
+    try:
+        with lab.connect(server, ns=wire.host, ipv6=ipv6,
+                         timeout=seconds) as client:
+            client.send(SAID)
+            client.line()
+    except (OSError, Closed):
+        return False
+    return any(b"s3cret" in line for session in server.sessions[before:]
+               for _tls, line in session.lines)
+
+
+@families
+def test_gone_is_closed(lab, wire, mail, box, ipv6):
+    lab.tap.mark("s3cret")
+    gate = box()
+    for pid in (*gate.children(), gate.pid):
+        os.kill(pid, signal.SIGKILL)
+    gate.process.stop()
+    assert not passes(lab, wire, mail[1], ipv6)
+    gate.start()
+    assert deliver(lab, wire, mail, ipv6=ipv6).code == 250
+    assert gate.stop() == 0
+    assert not passes(lab, wire, mail[1], ipv6)
+    gate.start()
+    assert deliver(lab, wire, mail, ipv6=ipv6).code == 250
+
+
+@families
+def test_older_connections_are_cut(lab, wire, mail, box, ipv6):
+    """One that crossed the bridge before there were rules."""
+    lab.tap.mark("s3cret")
+    domain, server = mail
+    with lab.connect(server, ns=wire.host, ipv6=ipv6, timeout=3) as client:
+        assert client.reply().code == 220
+        box()
+        with contextlib.suppress(OSError, Closed):
+            client.send(SAID)
+            client.line()
+    assert not any(b"s3cret" in line for session in server.sessions
+                   for _tls, line in session.lines)
+
+
+def test_bridge_that_comes_later(lab, wire, mail, box):
+    """As at a boot: closed until it is there, then at work by itself."""
+    wire.remove_bridge()
+    try:
+        gate = box(env={"WATCHDOG_USEC": "2000000"})
+        gate.log.wait(re.compile("there is no bridge br0 yet"))
+    finally:
+        wire.add_bridge()
+    assert not passes(lab, wire, mail[1], False, 0.2)
+    gate.log.wait(re.compile("the bridge is there"))
+    assert deliver(lab, wire, mail).code == 250
+
+
+@pytest.mark.parametrize("name", ["iptables", "ip6tables"])
+def test_needs_its_frames(lab, wire, name):
+    """Where br_netfilter is on, it says so and stays closed."""
+    path = f"/proc/sys/net/bridge/bridge-nf-call-{name}"
+    wire.box.write(path, "1")
+    try:
+        with pytest.raises(RuntimeError, match=f"bridge-nf-call-{name} is on"):
+            Gateway(lab, wire.box, wire.config())
+        wire.box.write(path, "0")
+        server = lab.good_domain()[1]
+        assert not passes(lab, wire, server, name == "ip6tables")
+    finally:
+        wire.box.write(path, "0")
+        wire.box.run("nft", "flush", "ruleset")
+
+
+def test_remove_leaves_a_plain_bridge(lab, wire, mail, box):
+    gate = box()
+    gate.stop()
+    gate.command("rules", "remove")
+    assert wire.box.run("nft", "list", "ruleset").stdout == ""
+    for what in (("rule",), ("-6", "rule"), ("neigh",)):
+        shown = wire.box.run("ip", *what).stdout
+        assert "125" not in shown and "02:00:50" not in shown
