@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/config_settings.h"
+
 #include "proxy/config_value.h"
 
 static enum options_result
@@ -47,10 +49,15 @@ add_text(struct options *options, const char *argument)
 static enum options_result
 set_mode(struct options *options, const char *argument)
 {
-	if (strcmp(argument, "gateway") != 0 && strcmp(argument, "local") != 0)
-		return bad("--mode", argument, "must be gateway or local");
-	options->mode = argument;
-	return OPTIONS_TAKEN;
+	size_t i;
+
+	for (i = 0; settings_mode_words[i] != NULL; i++) {
+		if (strcmp(argument, settings_mode_words[i]) != 0)
+			continue;
+		options->mode = argument;
+		return OPTIONS_TAKEN;
+	}
+	return bad("--mode", argument, "must be gateway, local or bridge");
 }
 
 enum options_result

@@ -157,7 +157,8 @@ def test_command_line_comes_first(conf, ca_file):
     (["-i", 'lan0"]; mode = local; x = ["'], "is not an interface name"),
     (["-i", "lan0", "-i", "lan0"], "command line: interfaces: 'lan0' is given"
                                    " twice"),
-    (["--mode", "local; keep_rules = false"], "must be gateway or local"),
+    (["--mode", "local; keep_rules = false"],
+     "must be gateway, local or bridge"),
     (["-o", "workrs = 1"], "command line: unknown setting 'workrs'"),
     (["-o", "dns {"], "command line: what opens here lacks its '}'"),
     (["-x"], "invalid option"),
