@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "proxy/config_settings.h"
-
 #include "proxy/config_value.h"
 
 static enum options_result
