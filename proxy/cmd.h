@@ -17,6 +17,7 @@ enum cmd_exit {
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_rules(int argc, char **argv);
+int cmd_status(int argc, char **argv);
 int cmd_observed(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
 int cmd_verify(int argc, char **argv);

@@ -9,6 +9,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/cmd.h"
+#include "proxy/title.h"
 
 static const struct command {
 	const char *name;
@@ -18,6 +19,7 @@ static const struct command {
     {"run", cmd_run, "guard the road until told to stop"},
     {"check", cmd_check, "read the configuration and say what is wrong"},
     {"rules", cmd_rules, "show, apply or remove the packet rules"},
+    {"status", cmd_status, "say whether it serves and the rules stand"},
     {"observed", cmd_observed, "list what would be refused once enforced"},
     {"probe", cmd_probe, "show what would happen to mail for a domain"},
     {"verify", cmd_verify, "judge a certificate chain from a file"},
@@ -41,6 +43,7 @@ print_help(FILE *out)
 int
 main(int argc, char **argv)
 {
+	title_init(argc, argv);
 	log_init("postern", LOG_TO_AUTO, LOG_FORMAT_TEXT);
 	if (argc < 2) {
 		print_help(stderr);

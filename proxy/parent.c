@@ -23,6 +23,7 @@
 #include "proxy/parent_state.h"
 #include "proxy/process.h"
 #include "proxy/state_directory.h"
+#include "proxy/title.h"
 
 #define PING_SECONDS   10 /* where the service manager asks for nothing */
 #define WATCHDOG_PARTS 4 /* pings in the time that it gives */
@@ -69,9 +70,24 @@ look_for_bridge(struct parent *parent)
 	parent->awaits_bridge = r == -1;
 }
 
+static const char *
+title_word(const struct parent *parent, bool serves)
+{
+	switch (parent->phase) {
+	case PHASE_STARTING:
+		return TITLE_STARTING;
+	case PHASE_RUNNING:
+		return serves ? TITLE_READY : TITLE_DOWN;
+	case PHASE_STOPPING:
+		return TITLE_STOPPING;
+	}
+	return TITLE_DOWN;
+}
+
 void
 parent_tell_status(const struct parent *parent)
 {
+	char text[NOTIFY_TEXT_MAX];
 	unsigned long long sessions = 0;
 	const char *gate = "";
 	size_t i, serving = 0;
@@ -87,14 +103,15 @@ parent_tell_status(const struct parent *parent)
 		gate = process_state(parent->gate) == PROCESS_IS_SERVING
 		           ? ", gate up"
 		           : ", gate down";
-	notify_status(&parent->notify,
-	    "%s: %zu of %zu relays, policy %s%s, %llu sessions, settings "
-	    "%u%s%s",
-	    parent->phase == PHASE_STOPPING ? "stopping" : "running", serving,
-	    parent->plan.relay_count, has_policy ? "up" : "down", gate,
+	snprintf(text, sizeof(text),
+	    "%zu of %zu relays, policy %s%s, %llu sessions, settings %u%s%s",
+	    serving, parent->plan.relay_count, has_policy ? "up" : "down", gate,
 	    sessions, parent->now.number,
 	    parent->trouble[0] == '\0' ? "" : "; not reloaded: ",
 	    parent->trouble);
+	notify_status(&parent->notify, "%s: %s",
+	    parent->phase == PHASE_STOPPING ? "stopping" : "running", text);
+	title_set(title_word(parent, serving > 0 && has_policy), text);
 }
 
 /* Stop. */

@@ -203,6 +203,79 @@ def real():
         made.close()
 
 
+# What `postern status` says: to who may do no more than postern itself.
+
+def ask_status(house, *become):
+    """Its exit status and what it said."""
+    done = house.ns.run(*become, f"{house.directory}/postern", "status",
+                        check=False)
+    return done.returncode, done.stdout
+
+
+def test_status(house):
+    assert ask_status(house) == (1, "no `postern run` is up here\n")
+    house.does("policy", "nothing")
+    house.start(wait=False, arguments=())
+    house.await_log(r"fake policy \d+: never ready")
+    for number in (1, 2):
+        house.await_log(f"relay {number}: serving")
+    house.await_told("STATUS=running: 2 of 2 relays, policy down")
+    code, said = ask_status(house)
+    assert code == 1 and f"postern[{house.pid}]: starting: 2 of 2" in said
+    house.does("policy", "well")
+    os.kill(house.child("policy"), signal.SIGKILL)
+    house.await_told("READY=1")
+    house.await_told("STATUS=running: 2 of 2 relays, policy up")
+    assert ask_status(house) == (
+        0, f"postern[{house.pid}]: ready: 2 of 2 relays, policy up, 6 sessions"
+        ", settings 1\nrules: in place\n")
+    told = house.told.mark()
+    house.does("policy", "nothing")
+    os.kill(house.child("policy"), signal.SIGKILL)
+    house.await_told("STATUS=running: 2 of 2 relays, policy down", since=told)
+    code, said = ask_status(house)
+    assert code == 1 and "]: not ready: 2 of 2 relays, policy down" in said
+    assert "rules" not in said
+
+
+def test_status_without_rules(house):
+    house.start()
+    code, said = ask_status(house)
+    assert code == 1
+    assert "ready: 2 of 2 relays" in said
+    assert "rules: NOT in place: port 10025 of 127.0.0.1 can be dialled" in said
+
+
+def test_status_is_of_this_network(house, real):
+    """Another network's postern is not ours."""
+    house.start(arguments=())
+    code, said = ask_status(house)
+    assert code == 0
+    assert ask_status(real) == (1, "no `postern run` is up here\n")
+    # Who may not look does not guess.
+    code, said = ask_status(house, "setpriv", "--reuid=nobody",
+                            "--clear-groups", "--")
+    assert code == 1
+    assert ": ready: " in said and "ask as root" in said
+
+
+def test_status_believes_only_root_and_itself(house):
+    """A title is anybody's to choose."""
+    liar = house.ns.start(
+        "setpriv", "--reuid=daemon", "--clear-groups", "--", "perl", "-e",
+        "$0 = 'postern: ready: x'; $| = 1; print qq(up\\n); sleep",
+        stdout=subprocess.PIPE)
+    try:
+        assert liar.popen.stdout.readline() == b"up\n"
+        assert ask_status(house) == (1, "no `postern run` is up here\n")
+        # Where there are rules, too.
+        house.start(arguments=())
+        assert ask_status(house)[0] == 0
+    finally:
+        liar.stop()
+        liar.popen.stdout.close()
+
+
 # Start.
 
 def test_ready_only_when_all_serve(house):
