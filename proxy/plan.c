@@ -50,6 +50,27 @@ find_program(const char *name, char error[PLAN_ERROR_MAX])
 	return NULL;
 }
 
+/*
+ * The rules of a sidecar are made by another step, before: they name a user
+ * id, and to be another one is to meet oneself.
+ */
+static void
+warn_of_another_user(const struct config *config)
+{
+	const struct passwd *user;
+
+	if (config->mode != CONFIG_LOCAL ||
+	    (user = getpwnam(config->user)) == NULL ||
+	    user->pw_uid == geteuid())
+		return;
+	log_warnx(
+	    "rules made by `postern rules apply` let pass the user \"%s\", "
+	    "id %u, and this is id %u: its own connections are led back "
+	    "to it, and mail is refused; run it as %u, or set user",
+	    config->user, (unsigned int)user->pw_uid, (unsigned int)geteuid(),
+	    (unsigned int)user->pw_uid);
+}
+
 static int
 set_user(
     struct plan *plan, const struct config *config, char error[PLAN_ERROR_MAX])
@@ -59,6 +80,7 @@ set_user(
 	if (geteuid() != 0) {
 		log_info("not root: all of postern runs as user id %u",
 		    (unsigned int)geteuid());
+		warn_of_another_user(config);
 		return 0;
 	}
 	if ((user = getpwnam(config->user)) == NULL) {

@@ -129,7 +129,8 @@ enter_landlock(const char *const *paths, const char **why)
 	int ruleset, saved, ret = -1;
 	long abi;
 
-	*why = "this kernel has no Landlock, or it is not enabled (lsm=)";
+	*why = "no Landlock: the kernel has none, it is not enabled (lsm=), or "
+	       "a container's seccomp profile forbids it";
 	abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
 	    LANDLOCK_CREATE_RULESET_VERSION);
 	if (abi == -1)

@@ -253,7 +253,8 @@ take_connection(struct relay *relay, int fd, const struct address *peer)
 	depth = endpoints_depth(&relay->endpoints, peer, &origin);
 	if (depth >= ENDPOINT_DEPTH_MAX) {
 		turn_away(fd, peer, "4.4.6",
-		    "routing loop: postern's own connection came back to it");
+		    "routing loop: postern's own connection came back to it; "
+		    "see whether the rules have its user and mark");
 		return;
 	}
 	if (relay->sessions >= config->limits.sessions) {

@@ -397,13 +397,29 @@ def test_children_keep_only_what_they_need(house, config, kept):
     assert confined(policy) == NOTHING
 
 
+WRONG_USER = re.compile('rules made by `postern rules apply` let pass the user'
+                        ' "(.*)", id (.*), and this is id (.*): its own ')
+
+
+def test_without_root_as_another_user(house):
+    """Whose rules, made by the step before, would lead it to itself."""
+    daemon = pwd.getpwnam("daemon").pw_uid
+    nobody = pwd.getpwnam(USER).pw_uid
+    house.start("user = daemon; mode = local; workers = 1",
+                before=("setpriv", f"--reuid={nobody}", "--regid=65534",
+                        "--clear-groups"))
+    assert house.log.wait(WRONG_USER).groups() == (
+        "daemon", str(daemon), str(nobody))
+
+
 def test_without_root(house):
     """A container: nothing to change, nothing managed, and it says so."""
-    house.start("mode = local; workers = 1", arguments=(),
+    house.start(f"user = {USER}; mode = local; workers = 1", arguments=(),
                 before=("setpriv", f"--reuid={USER}", "--regid=65534",
                         "--clear-groups"))
     house.await_log("not root: all of postern runs as user id 65534")
     house.await_log("not root: the rules are not managed here")
+    assert not house.log.matching(WRONG_USER)
     for pid in (house.pid, *house.children()):
         assert status(pid, "Uid").split() == ["65534"] * 4
     relay, = house.children("relay")
