@@ -180,13 +180,25 @@ install: all
 	    >$(DESTDIR)$(UNITDIR)/postern.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/postern.service
 
+# An OCI image: $(B)/image/oci, and $(B)/image/postern.tar to load.  Its dates
+# are the last commit's, so that the same sources give the same image.
+image:
+	scripts/deps image
+	$(MAKE) $(B)/image/postern.tar
+$(B)/image/postern.tar: $(PROGRAMS) scripts/image LICENSE
+	rm -rf $(B)/image/installed
+	@$(MAKE) -s install DESTDIR=$(abspath $(B))/image/installed
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct \
+	    2>/dev/null)} scripts/image $(B)/image $(B)/image/installed \
+	    $(VERSION)
+
 # The lab's Debian systems go as well; scripts/deps brings them back.
 clean:
 	rm -rf build build-*
 
 -include $(shell find $(B) -path '*/lab' -prune -o -name '*.d' -print 2>/dev/null)
 
-.PHONY: all unit install clean FORCE
+.PHONY: all unit install image clean FORCE
 .DELETE_ON_ERROR:
 
 # Fuzzers: one program a parser, clang's libFuzzer over a sanitized build of
@@ -227,7 +239,7 @@ $(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(foreach r,$(ROWS),$(call row,$(r)))
 	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(ALL_LIBS)
 .SECONDARY: $(patsubst %,%.o,$(E2E))
 
-e2e: all $(E2E)
+e2e: all $(E2E) $(B)/image/postern.tar
 	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B -m pytest -q \
 	    $(or $(T),tests/e2e)
 
