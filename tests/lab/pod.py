@@ -3,9 +3,9 @@
 manifest, run by an OCI runtime (crun) out of our own image.
 
     image = Image(directory)               # what `make image` left
-    pod = Pod(lab, ns, manifest["spec"]["template"]["spec"], image, {...})
-    pod.run("postern-rules")               # to its end
-    pod.start("postern"); pod.exec("postern", "/usr/sbin/postern", "status")
+    with Pod(lab, ns, spec, image, {config map: {file: text}}) as pod:
+        pod.up()                           # in the order of a node
+        pod.probe("postern")               # (True, "postern[1]: ready: ...")
 
 User, capabilities, seccomp profile, read-only root, volumes and arguments are
 those that the manifest says; the network is the namespace that is given, one
@@ -19,9 +19,14 @@ import json
 import os
 import subprocess
 import tarfile
+import time
 
 from lab.netns import Lines
 
+# RuntimeDefault: that of podman and CRI-O, which is Docker's with little added.
+_PROFILE = os.path.abspath(os.path.join(
+    os.path.dirname(__file__),
+    "../../build/lab/seccomp/usr/share/containers/seccomp.json"))
 # What a container may do that says nothing of its capabilities.
 DEFAULT_CAPABILITIES = (
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL",
@@ -105,21 +110,17 @@ def _seccomp(profile, capabilities):
 class Pod:
     """One network, its volumes, and the containers that run."""
 
-    def __init__(self, lab, ns, spec, image, *, files=None, profile=None,
-                 mounts=()):
-        """files: {config map: {name: text}}; profile: the path of the seccomp
-        profile that RuntimeDefault stands for; mounts: paths that each
-        container sees where they are."""
+    def __init__(self, lab, ns, spec, image, files):
+        """files: {config map: {name: text}}"""
         self.ns = ns
         self.spec = spec
         self.image = image
         self.directory = lab.directory_for("pod")
         self.logs = {}
         self.processes = {}
-        self._mounts = mounts
-        with open(profile, encoding="utf-8") as file:
+        with open(_PROFILE, encoding="utf-8") as file:
             self._profile = json.load(file)
-        self._volumes = {volume["name"]: self._make_volume(volume, files or {})
+        self._volumes = {volume["name"]: self._make_volume(volume, files)
                          for volume in spec.get("volumes", ())}
         self._sandbox = ns.start(
             "unshare", "--mount", "--pid", "--ipc", "--uts", "--fork",
@@ -202,8 +203,6 @@ class Pod:
                   "options": ["rbind", "ro" if mount.get("readOnly")
                               else "rw"]}
                  for mount in container.get("volumeMounts", ())]
-        binds += [{"destination": path, "type": "bind", "source": path,
-                   "options": ["rbind", "ro"]} for path in self._mounts]
         config = {
             "ociVersion": "1.0.2",
             "root": {"path": self.image.root, "readonly":
@@ -230,12 +229,15 @@ class Pod:
             config["linux"]["seccomp"] = _seccomp(self._profile, held)
         return config
 
-    def _inside(self, *arguments):
+    def _inner(self):
+        """The sandbox's first process, as seen from here."""
         pid = self._sandbox.pid
         with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-            inner = f.read().split()[0]
-        return ("nsenter", "-t", inner, "-m", "-p", "-i", "-u", "--", "crun",
-                "--cgroup-manager=disabled", "--root",
+            return f.read().split()[0]
+
+    def _inside(self, *arguments):
+        return ("nsenter", "-t", self._inner(), "-m", "-p", "-i", "-u", "--",
+                "crun", "--cgroup-manager=disabled", "--root",
                 f"{self.directory}/state", *arguments)
 
     def _bundle(self, name, change):
@@ -264,6 +266,33 @@ class Pod:
         log.follow(process.popen.stdout)
         return process
 
+    def up(self, *, stages=None):
+        """Starts what comes before the pod's own containers, each when the
+        one before is done or well.  stages(name, word) is called as each has
+        "ended", "started" or become "well"."""
+        tell = stages or (lambda name, word: None)
+        for one in self.spec["initContainers"]:
+            if one.get("restartPolicy") != "Always":
+                self.run(one["name"])
+                tell(one["name"], "ended")
+                continue
+            self.start(one["name"])
+            tell(one["name"], "started")
+            self.await_well(one["name"])
+            tell(one["name"], "well")
+
+    def await_well(self, name):
+        """Asks as a node does, but sooner, until the startup probe is
+        well."""
+        probe = self.container(name)["startupProbe"]
+        until = time.monotonic() + (probe["periodSeconds"]
+                                    * probe["failureThreshold"])
+        while not (said := self.probe(name, "startupProbe"))[0]:
+            if (time.monotonic() > until
+                    or self.processes[name].popen.poll() is not None):
+                raise TimeoutError("\n".join([said[1],
+                                              *self.logs[name].lines]))
+
     def exec(self, name, *arguments):
         """Runs a program in a running container as the node runs a probe:
         with what the container itself may."""
@@ -281,15 +310,23 @@ class Pod:
         return done.returncode == 0, done.stdout + done.stderr
 
     def pids(self, name):
-        """Process ids of a container, the first one's first, as seen from
-        here."""
+        """Process ids of what runs in a container, its first one first, as
+        seen from here."""
         pids, queue = [], [self.processes[name].pid]
+        outside = os.readlink(f"/proc/{self._inner()}/ns/mnt")
         while queue:
             pid = queue.pop(0)
-            with contextlib.suppress(OSError), open(
-                    f"/proc/{pid}/task/{pid}/children",
-                    encoding="ascii") as file:
-                found = [int(one) for one in file.read().split()]
-                queue += found
-                pids += found
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/ns/mnt") not in (
+                        outside, os.readlink("/proc/self/ns/mnt")):
+                    pids.append(pid)
+                with open(f"/proc/{pid}/task/{pid}/children",
+                          encoding="ascii") as file:
+                    queue += [int(one) for one in file.read().split()]
         return pids
+
+    def signal(self, name, number):
+        """Sends a signal to each process of a container."""
+        for pid in self.pids(name):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
