@@ -25,6 +25,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -413,16 +414,31 @@ enter_seccomp(enum sandbox_kind kind, const char **why)
 
 #endif
 
+/*
+ * The call does nothing but tell: EINVAL is "there is one".  Containers are
+ * not let ask that; the kernel lists a process's threads, too.
+ */
+static bool
+has_other_threads(void)
+{
+	struct stat st;
+
+	if (unshare(CLONE_THREAD) == 0)
+		return false;
+	if (errno != EINVAL && stat("/proc/self/task", &st) == 0 &&
+	    st.st_nlink == 3) /* itself, its parent, and one thread */
+		return false;
+	errno = EINVAL;
+	return true;
+}
+
 int
 sandbox_enter(
     enum sandbox_kind kind, const char *const *paths, const char **why)
 {
-	/*
-	 * A thread that is there already would stay outside.  The call does
-	 * nothing but tell: EINVAL is "there is one".
-	 */
-	*why = "the process has more than one thread";
-	if (unshare(CLONE_THREAD) == -1 && errno == EINVAL)
+	/* One that is there already would stay outside. */
+	*why = "the process has more than one thread, or cannot tell";
+	if (has_other_threads())
 		return -1;
 	*why = "PR_SET_NO_NEW_PRIVS";
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)

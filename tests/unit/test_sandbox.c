@@ -29,6 +29,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -999,24 +1000,52 @@ waits(void *arg)
 	return arg;
 }
 
-static void
-test_threads_are_refused(void **state)
+/* As containers have it: unshare(2) is for those with CAP_SYS_ADMIN. */
+static bool
+forbid_unshare(void)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	bool is_done;
+
+	is_done = ctx != NULL &&
+	          seccomp_rule_add(
+		      ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(unshare), 0) == 0 &&
+	          seccomp_load(ctx) == 0;
+	seccomp_release(ctx);
+	return is_done;
+}
+
+static int
+enter_with(bool has_unshare, bool has_thread)
 {
 	const char *paths[] = {NULL}, *why = NULL;
 	pthread_t thread;
 	pid_t pid;
 	int status;
 
-	(void)state;
 	assert_int_not_equal(pid = fork(), -1);
 	if (pid == 0) {
-		if (pthread_create(&thread, NULL, waits, NULL) != 0 ||
-		    sandbox_enter(SANDBOX_RELAY, paths, &why) != -1)
-			_exit(1);
-		_exit(errno == EINVAL && strstr(why, "thread") != NULL ? 0 : 2);
+		if ((!has_unshare && !forbid_unshare()) ||
+		    (has_thread &&
+			pthread_create(&thread, NULL, waits, NULL) != 0))
+			_exit(3);
+		if (sandbox_enter(SANDBOX_RELAY, paths, &why) == 0)
+			_exit(0);
+		_exit(errno == EINVAL && strstr(why, "thread") != NULL ? 1 : 2);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void
+test_threads_are_refused(void **state)
+{
+	(void)state;
+	for (int has_unshare = 0; has_unshare <= 1; has_unshare++) {
+		assert_int_equal(enter_with(has_unshare, false), 0);
+		assert_int_equal(enter_with(has_unshare, true), 1);
+	}
 }
 
 #ifndef POSTERN_SANITIZE
