@@ -34,10 +34,8 @@ def read(path):
         return file.read()
 
 
-@pytest.fixture(scope="module")
-def files(lab):
-    """The manifest's configuration, and where this internet's roots are."""
-    built = Kustomization(f"{KUBERNETES}/example")
+def in_lab(lab, built):
+    """A manifest's configuration, and where this internet's roots are."""
     made = copy.deepcopy(built.files())
     made["postern"]["postern.conf"] += (
         'trust = "/etc/postern/trust.pem"\ndns {\n'
@@ -47,6 +45,11 @@ def files(lab):
                         "root.hints": read(lab.dns.root_hints),
                         "root.key": read(lab.dns.trust_anchor)}
     return made
+
+
+@pytest.fixture(scope="module")
+def files(lab):
+    return in_lab(lab, Kustomization(f"{KUBERNETES}/example"))
 
 
 def spec():
@@ -389,14 +392,21 @@ def test_stuck_is_closed(lab, pod):
 
 # Readiness.
 
-def test_not_ready_without_rules(make_pod):
-    """Somebody left the first step out."""
+def test_not_ready_without_rules(lab, make_pod, network):
+    """Somebody left the first step out, or it comes later, as with Compose,
+    where postern's container holds the network."""
     pod = make_pod()
     pod.start("postern")
     pod.logs["postern"].wait(re.compile(r"\]: ready$"))
     is_well, said = pod.probe("postern")
     assert not is_well
     assert "rules: NOT in place" in said
+    pod.run("postern-rules")
+    is_well, said = pod.probe("postern")
+    assert is_well, said
+    domain, server = lab.good_domain()
+    assert deliver(lab, network, server, domain).code == 250
+    assert server.wait_message().tls == "TLSv1.3"
 
 
 # Mistakes: closed, and told.
@@ -483,3 +493,50 @@ def test_no_landlock(lab, make_pod, network, errno):
             with lab.connect(server, ipv6=ipv6, ns=network) as client:
                 assert client.at_end()
     assert server.sessions == []
+
+
+# A node's gateway.
+
+@pytest.fixture
+def node(lab, image):
+    """The DaemonSet's pod, on the network that the LAN's mail goes through."""
+    built = Kustomization(f"{KUBERNETES}/gateway")
+    made = configured(in_lab(lab, built), 'interfaces = ["lan0"];')
+    with Pod(lab, lab.gateway, manifests.pod_of(built.one("DaemonSet")), image,
+             made) as pod:
+        try:
+            pod.start("postern")
+            pod.await_well("postern")
+            yield pod
+        finally:
+            lab.gateway.run(f"{BUILD}/postern", "rules", "remove")
+
+
+@FAMILIES
+def test_node_gateway(lab, node, ipv6):
+    """Its capabilities are enough, and its children keep none."""
+    domain, server = lab.good_domain()
+    assert deliver(lab, lab.client, server, domain, ipv6).code == 250
+    message = server.wait_message()
+    assert message.tls == "TLSv1.3"
+    assert message.client != lab.client_address(ipv6)  # the node's own
+    first, *children = node.pids("postern")
+    assert status(first)["Uid"].split() == ["0"] * 4
+    for pid in children:
+        said = status(pid)
+        assert said["Uid"].split() == [str(POSTERN)] * 4
+        for key in ("CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert int(said[key], 16) == 0, key
+    # What it made for its user, in a folder that is root's.
+    seen = os.stat(f"{node.volume('postern-state')}/state")
+    assert (seen.st_uid, stat.S_IMODE(seen.st_mode)) == (POSTERN, 0o700)
+
+
+def test_node_gateway_gone_is_closed(lab, node):
+    _domain, server = lab.good_domain()
+    node.signal("postern", signal.SIGKILL)
+    node.processes["postern"].popen.wait(20)
+    assert is_refused(lab, lab.client, server)
+    assert server.sessions == []
+    node.start("postern")
+    node.await_well("postern")
