@@ -238,6 +238,31 @@ def test_status(house):
     assert "rules" not in said
 
 
+@pytest.mark.parametrize("arguments, code", [
+    (("--help",), 0), (("now",), 2), (("--mode", "x"), 2), (("-x",), 2),
+    (("-c", "/nonexistent"), 1),  # and nobody serves
+])
+def test_status_arguments(house, arguments, code):
+    done = house.ns.run(f"{house.directory}/postern", "status", *arguments,
+                        check=False)
+    assert done.returncode == code, done
+    assert ("usage: postern status" in done.stdout + done.stderr) == (
+        arguments[0] in ("--help", "now", "-x"))
+
+
+def test_status_of_another_port(house):
+    """The one in the configuration, which is not the default here."""
+    house.start(CONFIG + "listen_port = 10026\n", arguments=())
+    config = f"{house.directory}/postern.conf"
+    done = house.ns.run(f"{house.directory}/postern", "status", "-c", config)
+    assert "rules: in place" in done.stdout
+    house.ns.run("nft", "delete", "table", "inet", "postern")
+    done = house.ns.run(f"{house.directory}/postern", "status", "-c", config,
+                        check=False)
+    assert done.returncode == 1
+    assert "port 10026 of 127.0.0.1 can be dialled" in done.stdout
+
+
 def test_status_without_rules(house):
     house.start()
     code, said = ask_status(house)
