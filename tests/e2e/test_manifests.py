@@ -92,8 +92,7 @@ def test_versions(example, gateway):
                  for one in containers(made)
                  if "postern" in one["name"]}
         assert found == {f"localhost/postern:{version}"}
-    with open(COMPOSE, encoding="utf-8") as file:
-        services = yaml.safe_load(file)["services"]
+    services = manifests.compose()["services"]
     for name in ("postern", "postern-rules"):
         assert services[name]["image"] == f"postern:{version}"
 
@@ -160,8 +159,7 @@ def test_who_may_what(example, gateway):
 
 @pytest.fixture
 def compose():
-    with open(COMPOSE, encoding="utf-8") as file:
-        return yaml.safe_load(file)
+    return manifests.compose()
 
 
 def test_compose_schema(compose):

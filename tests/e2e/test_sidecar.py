@@ -305,7 +305,8 @@ def test_writes_nothing_but_its_state(lab, pod, image):
     domain, server = lab.good_domain()
     lab.sts(domain, mx=[server.name])
     assert deliver(lab, pod.ns, server, domain).code == 250
-    assert "mta-sts" in " ".join(pod.logs["postern"].lines)
+    pod.logs["postern"].wait(re.compile(
+        f"verdict .* to={re.escape(domain)} evidence=mta-sts "))
     for pid in pod.pids("postern"):
         # /proc has its dangerous parts mounted over, read-only.
         assert writable(pid) <= {"/proc", "/dev", "/dev/shm",
@@ -392,21 +393,35 @@ def test_stuck_is_closed(lab, pod):
 
 # Readiness.
 
-def test_not_ready_without_rules(lab, make_pod, network):
-    """Somebody left the first step out, or it comes later, as with Compose,
-    where postern's container holds the network."""
+def test_not_ready_without_rules(make_pod):
+    """Somebody left the first step out."""
     pod = make_pod()
     pod.start("postern")
     pod.logs["postern"].wait(re.compile(r"\]: ready$"))
     is_well, said = pod.probe("postern")
     assert not is_well
     assert "rules: NOT in place" in said
+
+
+# Compose, where postern's container holds the network and so comes first.
+
+def test_compose(lab, make_pod, network):
+    pod = make_pod(spec=manifests.compose_pod(manifests.compose()))
+    pod.start("postern")
+    pod.logs["postern"].wait(re.compile(r"\]: ready$"))
+    assert not pod.probe("postern")[0]
     pod.run("postern-rules")
-    is_well, said = pod.probe("postern")
-    assert is_well, said
+    pod.await_well("postern")
     domain, server = lab.good_domain()
     assert deliver(lab, network, server, domain).code == 250
     assert server.wait_message().tls == "TLSv1.3"
+    first, *_ = pod.pids("postern")
+    assert int(status(first)["CapBnd"], 16) == 0
+    state = f"/proc/{first}/root/var/lib/postern/state"
+    assert "state.db" in os.listdir(state)
+    pod.signal("postern", signal.SIGKILL)
+    pod.processes["postern"].popen.wait(20)
+    assert is_refused(lab, network, server)
 
 
 # Mistakes: closed, and told.

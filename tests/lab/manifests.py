@@ -186,6 +186,47 @@ def kubernetes_errors(made):
             jsonschema.Draft202012Validator(schema).iter_errors(made)]
 
 
+def compose_pod(made):
+    """What Compose's services are to a node: a pod's specification, whose
+    config map `postern` stands for the file that they mount."""
+    spec = {"volumes": [{"name": "config", "configMap": {"name": "postern"}}],
+            "initContainers": []}
+    for name, service in made["services"].items():
+        user, group = map(int, service["user"].split(":"))
+        container = {
+            "name": name, "image": service["image"],
+            "tmpfs": service.get("tmpfs", ()),
+            "securityContext": {
+                "runAsUser": user, "runAsGroup": group,
+                "runAsNonRoot": user != 0,
+                "allowPrivilegeEscalation":
+                    "no-new-privileges:true" not in service["security_opt"],
+                "readOnlyRootFilesystem": service["read_only"],
+                "capabilities": {"drop": service["cap_drop"],
+                                 "add": service.get("cap_add", [])},
+                # What Docker does where nothing is said.
+                "seccompProfile": {"type": "RuntimeDefault"}},
+            "volumeMounts": [
+                {"name": "config", "readOnly": mount["read_only"],
+                 "mountPath": os.path.dirname(mount["target"])}
+                for mount in service.get("volumes", ())]}
+        if "command" in service:
+            container["args"] = service["command"]
+        if "healthcheck" in service:
+            word, *command = service["healthcheck"]["test"]
+            assert word == "CMD"
+            container["startupProbe"] = container["readinessProbe"] = {
+                "exec": {"command": command}, "periodSeconds": 2,
+                "failureThreshold": service["healthcheck"]["retries"]}
+        spec["initContainers"].append(container)
+    return spec
+
+
+def compose():
+    with open(COMPOSE, encoding="utf-8") as file:
+        return yaml.safe_load(file)
+
+
 def compose_errors(made):
     with open(f"{_ROOTS}/compose/package/lib/schema.json",
               encoding="utf-8") as file:

@@ -23,7 +23,7 @@ import time
 
 from lab.netns import Lines
 
-# RuntimeDefault: that of podman and CRI-O, which is Docker's with little added.
+# RuntimeDefault: podman's and CRI-O's, which is Docker's with little added.
 _PROFILE = os.path.abspath(os.path.join(
     os.path.dirname(__file__),
     "../../build/lab/seccomp/usr/share/containers/seccomp.json"))
@@ -203,6 +203,12 @@ class Pod:
                   "options": ["rbind", "ro" if mount.get("readOnly")
                               else "rw"]}
                  for mount in container.get("volumeMounts", ())]
+        # Compose's.
+        binds += [{"destination": one.split(":")[0], "type": "tmpfs",
+                   "source": "tmpfs", "options": [
+                       "nosuid", "noexec", "nodev",
+                       *one.split(":")[1].split(",")]}
+                  for one in container.get("tmpfs", ())]
         config = {
             "ociVersion": "1.0.2",
             "root": {"path": self.image.root, "readonly":
