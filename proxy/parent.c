@@ -91,7 +91,7 @@ parent_tell_status(const struct parent *parent)
 	unsigned long long sessions = 0;
 	const char *gate = "";
 	size_t i, serving = 0;
-	bool has_policy;
+	bool has_policy, has_gate = true;
 
 	for (i = 0; i < parent->plan.relay_count; i++) {
 		sessions += process_sessions(parent->relays[i]);
@@ -99,10 +99,10 @@ parent_tell_status(const struct parent *parent)
 			serving++;
 	}
 	has_policy = process_state(parent->policy) == PROCESS_IS_SERVING;
-	if (parent->gate != NULL)
-		gate = process_state(parent->gate) == PROCESS_IS_SERVING
-		           ? ", gate up"
-		           : ", gate down";
+	if (parent->gate != NULL) {
+		has_gate = process_state(parent->gate) == PROCESS_IS_SERVING;
+		gate = has_gate ? ", gate up" : ", gate down";
+	}
 	snprintf(text, sizeof(text),
 	    "%zu of %zu relays, policy %s%s, %llu sessions, settings %u%s%s",
 	    serving, parent->plan.relay_count, has_policy ? "up" : "down", gate,
@@ -111,7 +111,8 @@ parent_tell_status(const struct parent *parent)
 	    parent->trouble);
 	notify_status(&parent->notify, "%s: %s",
 	    parent->phase == PHASE_STOPPING ? "stopping" : "running", text);
-	title_set(title_word(parent, serving > 0 && has_policy), text);
+	title_set(
+	    title_word(parent, serving > 0 && has_policy && has_gate), text);
 }
 
 /* Stop. */

@@ -19,7 +19,7 @@ void title_init(int argc, char **argv);
 
 /* title_set shows a word, one of these first, and what else there is to say. */
 #define TITLE_STARTING "starting"
-#define TITLE_READY    "ready" /* at least one relay and the policy serve */
+#define TITLE_READY    "ready" /* a relay, the policy and the gate serve */
 #define TITLE_DOWN     "not ready" /* they did, and will again */
 #define TITLE_STOPPING "stopping"
 void title_set(const char *word, const char *rest);
