@@ -396,8 +396,14 @@ ask(struct policy_client *client, const struct subject *subject,
 		ipc_put_address(&message, &subject->literal);
 	if (ipc_send(client->channel, &message) == -1 ||
 	    RB_INSERT(question_tree, &client->questions, question) != NULL) {
+		bool is_gone = errno == EPIPE || errno == ECONNRESET;
+
 		free(question);
-		return policy_temporary("3.2", "postern-policy is too busy");
+		return is_gone ? policy_temporary("3.0",
+				     "postern-policy has just ended; it is "
+				     "restarted")
+		               : policy_temporary(
+				     "3.2", "postern-policy is too busy");
 	}
 	client->question_count++;
 	*questionp = question;

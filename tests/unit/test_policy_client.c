@@ -265,6 +265,28 @@ test_gone(void **state)
 	policy_client_free(client);
 }
 
+/* Its end is in the socket, and the loop has not told of it yet. */
+static void
+test_gone_unnoticed(void **state)
+{
+	struct policy_client *client = policy_client_new(base, NULL, NULL);
+	struct fake fake;
+	struct got got;
+	struct question *question;
+	struct known *known;
+
+	(void)state;
+	attach(client, &fake);
+	ipc_channel_free(fake.channel);
+	known = ask(client, "a.example", &got, &question);
+	assert_non_null(known);
+	assert_string_equal(known->decision.status, "3.0");
+	assert_non_null(strstr(known->decision.text, "restarted"));
+	known_unref(known);
+	loop_run(base);
+	policy_client_free(client);
+}
+
 /* A new one takes over; what the old one was asked it still answers. */
 static void
 test_takeover(void **state)
@@ -328,6 +350,7 @@ main(void)
 	    cmocka_unit_test(test_ask_and_cache),
 	    cmocka_unit_test(test_cancel),
 	    cmocka_unit_test(test_gone),
+	    cmocka_unit_test(test_gone_unnoticed),
 	    cmocka_unit_test(test_lost),
 	    cmocka_unit_test(test_holds),
 	    cmocka_unit_test(test_takeover),
