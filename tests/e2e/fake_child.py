@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -I
 # SPDX-License-Identifier: ISC
-"""Stands in for postern-relay and postern-policy, whichever it is named.
+"""Stands in for postern-relay, -policy or -gate, whichever it is named.
 
 It speaks the control protocol (proxy/process_message.h) from its description,
 says on stderr what it was told, and misbehaves as the file `<its path>.does`
@@ -17,7 +17,7 @@ import struct
 import sys
 
 (CONFIG, LISTENER, POLICY, RELAY, READY, PING, PONG, DRAIN, DRAINED,
- STATUS) = range(1, 11)
+ STATUS, GATE) = range(1, 12)
 HEADER = struct.Struct("!HHI")  # type, length of the whole, id
 
 path = sys.argv[0]
@@ -78,7 +78,7 @@ def take(kind, number, fields, fds):
         listener = socket.socket(fileno=fds[0])
         say(f"LISTENER {listener.family.name}")
         listeners.append(listener)
-    elif kind in (POLICY, RELAY):
+    elif kind in (POLICY, RELAY, GATE):
         channel = socket.socket(fileno=fds[0])
         if kind == POLICY:
             say("POLICY")
@@ -97,7 +97,7 @@ def take(kind, number, fields, fds):
 def speak_up():
     """READY as soon as it has all that its kind needs."""
     global is_ready
-    needs = {CONFIG} if name == "policy" else {CONFIG, LISTENER, POLICY}
+    needs = ({CONFIG, LISTENER, POLICY} if name == "relay" else {CONFIG})
     if not is_ready and needs <= was_told and does != "nothing":
         is_ready = True
         send(READY)

@@ -447,7 +447,8 @@ def test_record_of_a_refusal(lab, gateway):
         assert field in line, line
 
 
-@pytest.mark.config("workers = 1", "limits { sessions_per_client = 2 }")
+@pytest.mark.config("workers = 1", "gate.admission = off",
+                    "limits { sessions_per_client = 2 }")
 def test_ipv6_clients_are_counted_by_their_network(lab, gateway):
     """Whoever has one address of a /64 has all of them."""
     _domain, server = lab.good_domain()

@@ -29,6 +29,7 @@ FAKE = os.path.join(os.path.dirname(__file__), "fake_child.py")
 USER = "nobody"
 PORT = 10025
 NET_RAW = 1 << 13
+NET_ADMIN = 1 << 12
 PATIENCE = 15
 CONFIG = f"""
 user = {USER}
@@ -73,7 +74,7 @@ class House:
         self.directory = tempfile.mkdtemp(prefix="postern-house.")
         os.chmod(self.directory, 0o755)
         shutil.copy(f"{BUILD}/postern", self.directory)
-        for name in ("postern-relay", "postern-policy"):
+        for name in ("postern-relay", "postern-policy", "postern-gate"):
             shutil.copy(f"{BUILD}/{name}" if is_real else FAKE,
                         f"{self.directory}/{name}")
         self.ns = Namespace("house")
@@ -420,6 +421,9 @@ def test_children_keep_only_what_they_need(house, config, kept):
     wanted = {key: kept for key in NOTHING} | {"Bnd": 0}
     assert confined(relay) == wanted
     assert confined(policy) == NOTHING
+    assert [confined(gate) for gate in house.children("gate")] == (
+        [dict.fromkeys(NOTHING, NET_ADMIN) | {"Bnd": 0}]
+        if "gateway" in config else [])
 
 
 WRONG_USER = re.compile('rules made by `postern rules apply` let pass the user'
