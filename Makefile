@@ -9,6 +9,7 @@ CFLAGS	?= -O2 -g
 PREFIX	?= /usr
 LIBEXECDIR ?= $(PREFIX)/libexec/postern
 MANDIR	?= $(PREFIX)/share/man
+DOCDIR	?= $(PREFIX)/share/doc/postern
 UNITDIR	?= $(PREFIX)/lib/systemd/system
 # No compiler yet: scripts/deps brings one, and make starts itself again.
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -160,10 +161,11 @@ unit: $(UNIT)
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXECDIR) \
 	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man5 \
-	    $(DESTDIR)$(UNITDIR)
+	    $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples
 	install -m 755 $(B)/postern $(DESTDIR)$(PREFIX)/sbin
-	install -m 755 $(B)/postern-relay $(B)/postern-policy \
+	install -m 755 $(filter-out $(B)/postern,$(PROGRAMS)) \
 	    $(DESTDIR)$(LIBEXECDIR)
+	install -m 644 scripts/postern.conf $(DESTDIR)$(DOCDIR)/examples
 	install -m 644 proxy/postern.8 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 proxy/postern.conf.5 $(DESTDIR)$(MANDIR)/man5
 	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' scripts/postern.service \
