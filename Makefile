@@ -172,13 +172,29 @@ install: all
 	    >$(DESTDIR)$(UNITDIR)/postern.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/postern.service
 
+# The Debian package, in build/deb: built by Debian's own tools in a tree of its
+# own, whatever this make was told.
+deb:
+	scripts/deps build package
+	$(MAKE) build/deb/built
+PACKAGED = Makefile README.md LICENSE proxy netfilter certs scripts
+build/deb/built: $(shell find $(PACKAGED) -type f)
+	rm -rf build/deb
+	mkdir -p build/deb/postern
+	cp -R $(PACKAGED) build/deb/postern
+	mv build/deb/postern/scripts/debian build/deb/postern
+	cd build/deb/postern && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
+	    dpkg-buildpackage --build=binary --no-sign
+	touch $@
+
 # The lab's Debian systems go as well; scripts/deps brings them back.
 clean:
 	rm -rf build build-*
 
--include $(shell find $(B) -path '*/lab' -prune -o -name '*.d' -print 2>/dev/null)
+-include $(shell find $(B) \( -path '*/lab' -o -path '*/deb' \) -prune -o \
+    -name '*.d' -print 2>/dev/null)
 
-.PHONY: all unit install clean FORCE
+.PHONY: all unit install deb clean FORCE
 .DELETE_ON_ERROR:
 
 # Fuzzers: one program a parser, clang's libFuzzer over a sanitized build of
@@ -246,7 +262,7 @@ lint:
 	    tests/*/*.h)
 	mandoc -Tlint -Wwarning proxy/postern.8 proxy/postern.conf.5
 	shellcheck scripts/deps scripts/demo scripts/lab .ci/run \
-	    tests/lab/jail.sh
+	    tests/lab/*.sh $(patsubst %,scripts/debian/%,postinst prerm postrm)
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -j2 \
 	    --enable=warning,performance,portability -I. \
 	    --suppress=unknownMacro $(LINT)
