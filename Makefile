@@ -183,7 +183,8 @@ build/deb/built: $(shell find $(PACKAGED) -type f)
 	mkdir -p build/deb/postern
 	cp -R $(PACKAGED) build/deb/postern
 	mv build/deb/postern/scripts/debian build/deb/postern
-	cd build/deb/postern && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
+	cd build/deb/postern && env -i PATH="$$PATH" \
+	    DEB_BUILD_OPTIONS="$$DEB_BUILD_OPTIONS" \
 	    dpkg-buildpackage --build=binary --no-sign
 	touch $@
 
