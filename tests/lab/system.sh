@@ -1,38 +1,38 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
-# system.sh DIR ROOT HOSTNAME GROUP
+# system.sh DIR ROOT GROUP BEFORE
 #
 # Boots ROOT by its own systemd, as the first process of namespaces of its own
 # (see system.py), in the control group GROUP.  What it writes goes to a tmpfs
-# on DIR/mnt that is gone with its last process.
-# system.sh DIR sweep [GROUP]: deletes that control group, and those whose lab
-# is dead.
+# on DIR/mnt that is gone with its last process.  DIR/files is copied over ROOT,
+# and BEFORE is run there, before the boot.
+# system.sh DIR sweep GROUP: deletes that control group.
 set -eu
 dir=$1
 
 delete_group() {
-	find "$1" -depth -type d -exec rmdir {} +
+	[ ! -d "$1" ] || find "$1" -depth -type d -exec rmdir {} +
 }
 
 # The first steps are outside of it, in a mount namespace alone.
 if [ $# -ne 5 ]; then
 	mount -t cgroup2 lab "$dir/group"
+	# Of labs that were killed.
 	for old in "$dir"/group/postern-lab-*; do
 		owner=${old##*-lab-}
-		[ ! -d "$old" ] || [ -d "/proc/${owner%%.*}" ] ||
-		    delete_group "$old"
+		[ -d "/proc/${owner%%.*}" ] || delete_group "$old" || :
 	done
 	if [ "$2" = sweep ]; then
 		delete_group "$dir/group/$3"
 		exit
 	fi
-	mkdir "$dir/group/$4"
-	echo $$ >"$dir/group/$4/cgroup.procs"
+	mkdir "$dir/group/$3"
+	echo $$ >"$dir/group/$3/cgroup.procs"
 	exec unshare --cgroup --mount --pid --uts --ipc --fork \
 	    --kill-child=KILL --propagation private -- "$0" "$@" inside
 fi
 
-hostname "$3"
+hostname gateway
 mount -t tmpfs -o mode=755 lab "$dir/mnt"
 mkdir "$dir/mnt/up" "$dir/mnt/work" "$dir/mnt/root"
 new=$dir/mnt/root
@@ -57,11 +57,13 @@ ln -s pts/ptmx "$new/dev/ptmx"
 rm -f "$new/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 ln -s /dev/null "$new/etc/systemd/system/console-getty.service"
 mkdir "$new/old"
+cp -R "$dir/files/." "$new/"
+chroot "$new" /bin/sh -ec "$4"
 cd "$new"
 pivot_root . old
 umount -l old
 rmdir old
-# systemd sets its own limit of open files; `container` tells it what it is in.
+# `container` tells systemd what it is in.
 exec env -i container=lab NOTIFY_SOCKET="$NOTIFY_SOCKET" \
     PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd \
     --log-target=journal --show-status=no --unit=multi-user.target
