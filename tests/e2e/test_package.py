@@ -12,6 +12,7 @@ import re
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -64,18 +65,19 @@ def deb():
 
 
 @pytest.fixture(scope="module")
-def newer(deb, tmp_path_factory):
+def newer(deb):
     """A higher version of it, with another configuration file."""
-    tree = tmp_path_factory.mktemp("newer") / "tree"
-    run("dpkg-deb", "--raw-extract", deb, tree)
-    control = tree / "DEBIAN/control"
-    control.write_text(re.sub("(?m)^Version: .*", "Version: 99",
-                              control.read_text()))
-    with (tree / CONF[1:]).open("a") as conf:
-        conf.write("# of version 99\n")
-    path = tree.parent / "newer.deb"
-    run("dpkg-deb", "--build", tree, path)
-    return path
+    with tempfile.TemporaryDirectory() as directory:
+        tree = pathlib.Path(directory) / "tree"
+        run("dpkg-deb", "--raw-extract", deb, tree)
+        control = tree / "DEBIAN/control"
+        control.write_text(re.sub("(?m)^Version: .*", "Version: 99",
+                                  control.read_text()))
+        with (tree / CONF[1:]).open("a") as conf:
+            conf.write("# of version 99\n")
+        path = tree.parent / "newer.deb"
+        run("dpkg-deb", "--build", tree, path)
+        yield path
 
 
 @pytest.fixture
@@ -290,7 +292,6 @@ def test_rules_come_back_after_nftables(system, deb):
     assert "flush ruleset" in system.read("/etc/nftables.conf")
     install(system, deb, ON_HOST)
     start(system)
-    assert "nftables.service" in show(system, "After").split()
     system.run("systemctl", "start", "nftables")
     assert not has_rules(system)
     log = Lines()
@@ -307,7 +308,8 @@ def test_rules_come_back_after_nftables(system, deb):
 
 
 def test_road_is_closed_before_the_network(places, deb):
-    """At a boot, where nftables.service flushes all rules before."""
+    """At a boot, where nftables.service flushes all rules before, and what
+    the unit needs of /tmp must not be cleaned away meanwhile."""
     files = {"/packages/postern.deb": deb.read_bytes(),
              "/mine": ON_HOST.encode()}
     before = f"""
@@ -316,6 +318,8 @@ def test_road_is_closed_before_the_network(places, deb):
         systemctl enable nftables postern"""
     with System(places[0], f"{ROOTS}/package", files, before) as system:
         assert has_rules(system)
+        assert {"nftables.service", "systemd-tmpfiles-setup.service"} <= set(
+            show(system, "After").split())
         times = [int(system.run("systemctl", "show", "--value", "-p",
                                 "ActiveEnterTimestampMonotonic", unit).stdout)
                  for unit in ("nftables.service", "postern.service",
@@ -377,7 +381,7 @@ class Sender:
                 try:
                     one.connect(SERVER)
                     self.taken += 1
-                except ConnectionRefusedError:
+                except OSError:  # refused, or reset by a relay that ends
                     self.refused += 1
 
 
@@ -437,6 +441,7 @@ def test_removal_opens_the_road_and_says_so(system, places, deb):
 def test_removal_in_a_chroot_leaves_the_hosts_rules(system, deb):
     install(system, deb, ON_HOST)
     start(system)
+    # Another root with the same package, of the same network.
     system.run("sh", "-ec", "mkdir /other; mount -t tmpfs none /packages;"
                " mkdir /packages/up /packages/work;"
                " mount -t overlay -o lowerdir=/,upperdir=/packages/up,"
