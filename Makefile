@@ -244,7 +244,7 @@ demo:
 	@scripts/demo
 
 check:
-	scripts/deps
+	scripts/deps build test package system
 	$(MAKE) all
 	$(MAKE) unit
 	$(MAKE) e2e

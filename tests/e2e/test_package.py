@@ -57,9 +57,10 @@ def run(*command, **options):
 def deb():
     """postern's package, built if it is not there or older than the tree."""
     try:
+        run("scripts/deps", "system", timeout=150)
         run("make", "-s", "deb", timeout=150)
     except subprocess.CalledProcessError as failure:
-        pytest.fail(f"make deb: {failure.stdout}")
+        pytest.fail(f"{failure.cmd}: {failure.stdout}")
     path, = SOURCE.glob("build/deb/postern_*.deb")
     return path
 
@@ -96,7 +97,7 @@ def places():
 @pytest.fixture
 def system(places):
     """A system that runs, without postern."""
-    with System(places[0], f"{ROOTS}/package") as booted:
+    with System(places[0], f"{ROOTS}/system") as booted:
         os.mkdir(f"{booted.root}/packages")
         yield booted
 
@@ -316,7 +317,7 @@ def test_road_is_closed_before_the_network(places, deb):
         dpkg --install /packages/postern.deb
         cp /mine {CONF}
         systemctl enable nftables postern"""
-    with System(places[0], f"{ROOTS}/package", files, before) as system:
+    with System(places[0], f"{ROOTS}/system", files, before) as system:
         assert has_rules(system)
         assert {"nftables.service", "systemd-tmpfiles-setup.service"} <= set(
             show(system, "After").split())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """A whole Debian system, booted by its own systemd out of an unpacked root.
 
-    with System(ns, ROOTS + "/package") as system:
+    with System(ns, ROOTS + "/system") as system:
         system.run("systemctl", "is-system-running")
 
 `files` ({"/path": bytes}) are copied into it, and the shell text `before` is
