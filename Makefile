@@ -9,6 +9,7 @@ CFLAGS	?= -O2 -g
 PREFIX	?= /usr
 LIBEXECDIR ?= $(PREFIX)/libexec/postern
 MANDIR	?= $(PREFIX)/share/man
+DOCDIR	?= $(PREFIX)/share/doc/postern
 UNITDIR	?= $(PREFIX)/lib/systemd/system
 # No compiler yet: scripts/deps brings one, and make starts itself again.
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -170,10 +171,11 @@ unit: $(UNIT)
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXECDIR) \
 	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man5 \
-	    $(DESTDIR)$(UNITDIR)
+	    $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples
 	install -m 755 $(B)/postern $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(filter-out $(B)/postern,$(PROGRAMS)) \
 	    $(DESTDIR)$(LIBEXECDIR)
+	install -m 644 scripts/postern.conf $(DESTDIR)$(DOCDIR)/examples
 	install -m 644 proxy/postern.8 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 proxy/postern.conf.5 $(DESTDIR)$(MANDIR)/man5
 	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' scripts/postern.service \
@@ -192,13 +194,30 @@ $(B)/image/postern.tar: $(PROGRAMS) scripts/image LICENSE
 	    2>/dev/null)} scripts/image $(B)/image $(B)/image/installed \
 	    $(VERSION)
 
+# The Debian package, in build/deb: built by Debian's own tools in a tree of its
+# own, whatever this make was told.
+deb:
+	scripts/deps build package
+	$(MAKE) build/deb/built
+PACKAGED = Makefile README.md LICENSE proxy netfilter certs scripts
+build/deb/built: $(shell find $(PACKAGED) -type f)
+	rm -rf build/deb
+	mkdir -p build/deb/postern
+	cp -R $(PACKAGED) build/deb/postern
+	mv build/deb/postern/scripts/debian build/deb/postern
+	cd build/deb/postern && env -i PATH="$$PATH" \
+	    DEB_BUILD_OPTIONS="$$DEB_BUILD_OPTIONS" \
+	    dpkg-buildpackage --build=binary --no-sign
+	touch $@
+
 # The lab's Debian systems go as well; scripts/deps brings them back.
 clean:
 	rm -rf build build-*
 
--include $(shell find $(B) -path '*/lab' -prune -o -name '*.d' -print 2>/dev/null)
+-include $(shell find $(B) \( -path '*/lab' -o -path '*/deb' \) -prune -o \
+    -name '*.d' -print 2>/dev/null)
 
-.PHONY: all unit install image clean FORCE
+.PHONY: all unit install image deb clean FORCE
 .DELETE_ON_ERROR:
 
 # Fuzzers: one program a parser, clang's libFuzzer over a sanitized build of
@@ -247,7 +266,7 @@ demo:
 	@scripts/demo
 
 check:
-	scripts/deps
+	scripts/deps build test package system
 	$(MAKE) all
 	$(MAKE) unit
 	$(MAKE) e2e
@@ -266,7 +285,7 @@ lint:
 	    tests/*/*.h)
 	mandoc -Tlint -Wwarning proxy/postern.8 proxy/postern.conf.5
 	shellcheck scripts/deps scripts/demo scripts/lab .ci/run \
-	    tests/lab/jail.sh
+	    tests/lab/*.sh $(patsubst %,scripts/debian/%,postinst prerm postrm)
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -j2 \
 	    --enable=warning,performance,portability -I. \
 	    --suppress=unknownMacro $(LINT)

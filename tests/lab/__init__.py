@@ -44,7 +44,8 @@ lab.unknown_ca.  Names, and name servers that misbehave: nameservers, as
 lab.dns; those that forge or wear out: hostile_dns.  MTA-STS policies on a
 stock nginx, and Redis (lab.redis()): web.  The stock MTAs: mta.  A client
 that shows every byte: smtp_client.
-The judge: tap, as lab.tap.  postern itself: gateway.  The standard world of
+The judge: tap, as lab.tap.  postern itself: gateway.  A whole Debian that
+its systemd boots, for the package: system.  The standard world of
 good and bad domains, with what is expected of each: world.
 """
 

@@ -15,12 +15,45 @@ import socket
 import subprocess
 import threading
 
-from lab.netns import Lines, Process
+from lab.netns import Lines, Namespace, Process
 
 _JAIL = os.path.join(os.path.dirname(__file__), "jail.sh")
 
 
-class Jail:
+class Inside:
+    """What has a root and process ids of its own: `process` is outside of it,
+    and the parent of its first one."""
+
+    ns: Namespace
+    process: Process
+
+    @property
+    def inner_pid(self):
+        """The first process inside, as this process numbers it."""
+        pid = self.process.pid
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            return int(f.read().split()[0])
+
+    @property
+    def root(self):
+        """Its root folder, as seen from here."""
+        return f"/proc/{self.inner_pid}/root"
+
+    def _inside(self, arguments):
+        pid = self.inner_pid
+        return ("nsenter", "-t", pid, "-m", "-u", "-i", "-p",
+                f"--root=/proc/{pid}/root", f"--wd=/proc/{pid}/root", "--",
+                *arguments)
+
+    def run(self, *arguments, **options):
+        """Runs a program inside, as Namespace.run does."""
+        return self.ns.run(*self._inside(arguments), **options)
+
+    def start(self, *arguments, **options) -> Process:
+        return self.ns.start(*self._inside(arguments), **options)
+
+
+class Jail(Inside):
     """A running command; `log` has what it gave to syslog."""
 
     def __init__(self, ns, directory, root, hostname, files, command):
@@ -67,18 +100,6 @@ class Jail:
         """For a command that says `echo unpacked` when files are there."""
         self.output.wait(re.compile("^unpacked$"))
 
-    @property
-    def inner_pid(self):
-        """The first process inside, as this process numbers it."""
-        pid = self.process.pid
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-            return int(f.read().split()[0])
-
-    @property
-    def root(self):
-        """The jail's own root folder, as seen from here."""
-        return f"/proc/{self.inner_pid}/root"
-
     def titles(self):
         """What each process inside calls itself."""
         found = []
@@ -87,19 +108,6 @@ class Jail:
                 found.append(file.read().replace(b"\0", b" ").strip()
                              .decode("utf-8", "replace"))
         return found
-
-    def _inside(self, arguments):
-        pid = self.inner_pid
-        return ("nsenter", "-t", pid, "-m", "-u", "-i", "-p",
-                f"--root=/proc/{pid}/root", f"--wd=/proc/{pid}/root", "--",
-                *arguments)
-
-    def run(self, *arguments, **options):
-        """Runs a program inside, as Namespace.run does."""
-        return self.ns.run(*self._inside(arguments), **options)
-
-    def start(self, *arguments, **options) -> Process:
-        return self.ns.start(*self._inside(arguments), **options)
 
     def close(self):
         self.process.stop()

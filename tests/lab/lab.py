@@ -28,7 +28,7 @@ WAN4, WAN6 = "203.0.113.", "2001:db8:203::"
 MORE4 = "198.18."  # behind the internet's own address, once WAN4 is used up
 
 
-def _sweep():
+def sweep():
     """Removes what labs left that were killed: a folder, no more."""
     for directory in glob.glob(f"{STATE}/*"):
         with contextlib.suppress(OSError):
@@ -78,7 +78,7 @@ class Lab:
     def _make_directory(self):
         os.umask(0o022)  # what drops its privilege must read it
         os.makedirs(STATE, exist_ok=True)
-        _sweep()
+        sweep()
         self.directory = next(
             path for number in itertools.count()
             if not os.path.exists(path := f"{STATE}/{os.getpid()}.{number}"))
