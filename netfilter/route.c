@@ -422,3 +422,43 @@ out:
 	route_close(&route);
 	return ret;
 }
+
+static void
+note_found(struct route_state *state, const struct entry *entry,
+    const struct entry *wanted, uint32_t priority)
+{
+	if (!is_among(entry, wanted, ROUTE_WANTED))
+		state->others++;
+	else if (is_route(entry))
+		state->has_route = true;
+	else
+		state->has_rule[entry->priority - priority] = true;
+}
+
+int
+route_look(sa_family_t family, uint32_t mark, uint32_t table, uint32_t priority,
+    struct route_state *state, const char **what)
+{
+	struct entry wanted[ROUTE_WANTED];
+	struct found found;
+	struct route route;
+	size_t i;
+	int ret;
+
+	memset(state, 0, sizeof(*state));
+	wanted_of(wanted, (uint8_t)family, mark, table, priority);
+	*what = "opening rtnetlink";
+	if ((ret = route_open(&route)) == 0) {
+		*what = "reading the routing rules";
+		ret = find_ours(&route, (uint8_t)family, &found);
+	}
+	if (ret == 0)
+		for (i = 0; i < found.count; i++)
+			note_found(state, &found.entries[i], wanted, priority);
+	else if (is_absent((uint8_t)family)) {
+		state->is_absent = true;
+		ret = 0;
+	}
+	route_close(&route);
+	return ret;
+}

@@ -8,10 +8,13 @@
  * that is put in place carries ROUTE_PROTOCOL, and nothing else is touched.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define ROUTE_PROTOCOL 125 /* as in ip-route(8)'s "proto" */
+#define ROUTE_RULES    3 /* of one family, at priorities in a row */
 
 /*
  * route_apply puts the rules (priorities from route_priority on, three of
@@ -25,5 +28,17 @@ int route_apply(uint32_t mark, uint32_t table, uint32_t priority,
 
 /* route_remove takes away whatever carries ROUTE_PROTOCOL; as route_apply. */
 int route_remove(const char **what);
+
+/* What of it is in place for one family. */
+struct route_state {
+	bool is_absent; /* the host does without the family */
+	bool has_route;
+	bool has_rule[ROUTE_RULES]; /* by priority */
+	size_t others; /* of postern's, left there under other settings */
+};
+
+/* route_look changes nothing; as route_apply otherwise. */
+int route_look(sa_family_t, uint32_t mark, uint32_t table, uint32_t priority,
+    struct route_state *, const char **what);
 
 #endif

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Both tables are listed by the same libnftables and compared as text, each
+ * part by its first line.
+ */
+
+#include "netfilter/rules_live.h"
+
+#include <sys/wait.h>
+
+#include <linux/capability.h>
+#include <nftables/libnftables.h>
+
+#include <errno.h>
+#include <jansson.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/spawn.h"
+
+#define TABLE      "table inet postern"
+#define LIST_TABLE "list " TABLE "\n"
+#define TABLE_PART "table"
+
+/* What a child says first of what it then writes. */
+enum listing {
+	LISTING_TEXT = 'T',
+	LISTING_ERROR = 'E',
+};
+
+static int
+fail(char error[RULES_ERROR_MAX], const char *what, const char *why)
+{
+	snprintf(error, RULES_ERROR_MAX, "%s: %.*s", what,
+	    (int)strcspn(why, "\n"), why);
+	return -1;
+}
+
+/* Runs a command and returns what it printed, or NULL. */
+static char *
+run(const char *command, unsigned int flags, char error[RULES_ERROR_MAX])
+{
+	struct nft_ctx *nft;
+	char *text = NULL;
+
+	if ((nft = nft_ctx_new(NFT_CTX_DEFAULT)) == NULL) {
+		fail(error, "libnftables", strerror(ENOMEM));
+		return NULL;
+	}
+	nft_ctx_output_set_flags(
+	    nft, flags | NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_NUMERIC_ALL);
+	if (nft_ctx_buffer_error(nft) != 0 || nft_ctx_buffer_output(nft) != 0)
+		fail(error, "libnftables", strerror(ENOMEM));
+	else if (nft_run_cmd_from_buffer(nft, command) != 0)
+		fail(error, "nftables", nft_ctx_get_error_buffer(nft));
+	else if ((text = strdup(nft_ctx_get_output_buffer(nft))) == NULL)
+		fail(error, "libnftables", strerror(ENOMEM));
+	nft_ctx_free(nft);
+	return text;
+}
+
+/* Comparing. */
+
+/* A chain, a set or the like: its first line, and the lines inside of it. */
+struct part {
+	const char *name;
+	size_t name_len;
+	const char *body;
+	size_t body_len;
+	bool is_matched;
+};
+
+struct parts {
+	struct part *list; /* owned; the first is the table's own lines */
+	size_t count;
+	char *own; /* owned: the table's own lines */
+};
+
+static const char *
+line_end(const char *line)
+{
+	return line + strcspn(line, "\n");
+}
+
+/* "\tchain forward {", not "\t\t...": the length of "chain forward", or 0. */
+static size_t
+head_len(const char *line)
+{
+	size_t len = (size_t)(line_end(line) - line);
+
+	if (len < 4 || line[0] != '\t' || line[1] == '\t' ||
+	    strncmp(line + len - 2, " {", 2) != 0)
+		return 0;
+	return len - 3;
+}
+
+static bool
+is_foot(const char *line)
+{
+	return strncmp(line, "\t}\n", 3) == 0 || strcmp(line, "\t}") == 0;
+}
+
+static int
+add_part(struct parts *parts, const struct part *part)
+{
+	struct part *list = reallocarray(
+	    parts->list, parts->count + 1, sizeof(*list));
+
+	if (list == NULL)
+		return -1;
+	parts->list = list;
+	list[parts->count++] = *part;
+	return 0;
+}
+
+static const char *
+next_line(const char *line)
+{
+	line = line_end(line);
+	return *line == '\n' ? line + 1 : line;
+}
+
+/* Reads the part that begins with this line; the line behind it, or NULL. */
+static const char *
+read_part(struct parts *parts, const char *line)
+{
+	struct part part = {.name = line + 1, .name_len = head_len(line)};
+
+	part.body = line = next_line(line);
+	while (*line != '\0' && !is_foot(line))
+		line = next_line(line);
+	part.body_len = (size_t)(line - part.body);
+	return add_part(parts, &part) == -1 ? NULL : next_line(line);
+}
+
+static void
+parts_clear(struct parts *parts)
+{
+	free(parts->list);
+	free(parts->own);
+}
+
+/* Borrows text. */
+static int
+parts_read(struct parts *parts, const char *text)
+{
+	struct part own = {
+	    .name = TABLE_PART, .name_len = sizeof(TABLE_PART) - 1};
+	const char *line = text, *next;
+
+	memset(parts, 0, sizeof(*parts));
+	if ((parts->own = calloc(1, strlen(text) + 1)) == NULL ||
+	    add_part(parts, &own) == -1)
+		return -1;
+	for (; line != NULL && *line != '\0'; line = next) {
+		next = next_line(line);
+		if (head_len(line) > 0)
+			next = read_part(parts, line);
+		else if (line[0] == '\t')
+			strncat(parts->own, line, (size_t)(next - line));
+	}
+	parts->list[0].body = parts->own;
+	parts->list[0].body_len = strlen(parts->own);
+	return line == NULL ? -1 : 0;
+}
+
+static struct part *
+find_part(struct parts *parts, const struct part *like)
+{
+	struct part *part;
+	size_t i;
+
+	for (i = 0; i < parts->count; i++) {
+		part = &parts->list[i];
+		if (part->name_len == like->name_len &&
+		    memcmp(part->name, like->name, like->name_len) == 0)
+			return part;
+	}
+	return NULL;
+}
+
+static void
+tell(rules_each each, void *arg, enum rules_difference difference,
+    const struct part *part)
+{
+	char name[256];
+
+	snprintf(name, sizeof(name), "%.*s", (int)part->name_len, part->name);
+	if (each != NULL)
+		each(arg, difference, name);
+}
+
+static int
+compare_parts(
+    struct parts *wanted, struct parts *live, rules_each each, void *arg)
+{
+	struct part *part, *other;
+	int count = 0;
+	size_t i;
+
+	for (i = 0; i < wanted->count; i++) {
+		part = &wanted->list[i];
+		other = find_part(live, part);
+		if (other != NULL)
+			other->is_matched = true;
+		if (other != NULL && other->body_len == part->body_len &&
+		    memcmp(other->body, part->body, part->body_len) == 0)
+			continue;
+		tell(each, arg, other == NULL ? RULES_MISSING : RULES_CHANGED,
+		    part);
+		count++;
+	}
+	for (i = 0; i < live->count; i++)
+		if (!live->list[i].is_matched) {
+			tell(each, arg, RULES_STRANGE, &live->list[i]);
+			count++;
+		}
+	return count;
+}
+
+int
+rules_difference_each(
+    const char *wanted, const char *live, rules_each each, void *arg)
+{
+	struct parts want, have = {0};
+	int count = -1;
+
+	if (parts_read(&want, wanted) == 0 && parts_read(&have, live) == 0)
+		count = compare_parts(&want, &have, each, arg);
+	parts_clear(&want);
+	parts_clear(&have);
+	if (count == -1)
+		errno = ENOMEM;
+	return count;
+}
+
+/* The table that is wanted. */
+
+/* root's own, or where a sidecar's root may not, in a user namespace. */
+static int
+new_namespace(void)
+{
+	if (unshare(CLONE_NEWNET) == 0)
+		return 0;
+	return unshare(CLONE_NEWUSER | CLONE_NEWNET);
+}
+
+static void __attribute__((noreturn)) list_elsewhere(int out, const char *rules)
+{
+	char error[RULES_ERROR_MAX] = "";
+	char *said = NULL;
+
+	if (new_namespace() == -1)
+		fail(error, "a network namespace to compare in",
+		    strerror(errno));
+	else if ((said = run(rules, 0, error)) != NULL) {
+		free(said);
+		said = run(LIST_TABLE, 0, error);
+	}
+	dprintf(out, "%c%s", said != NULL ? LISTING_TEXT : LISTING_ERROR,
+	    said != NULL ? said : error);
+	_exit(0);
+}
+
+static char *
+read_all(int fd)
+{
+	char buf[4096], *text = NULL;
+	size_t len;
+	ssize_t n;
+	FILE *out;
+
+	if ((out = open_memstream(&text, &len)) == NULL)
+		return NULL;
+	while (
+	    (n = read(fd, buf, sizeof(buf))) > 0 || (n == -1 && errno == EINTR))
+		if (n > 0)
+			fwrite(buf, 1, (size_t)n, out);
+	if (fclose(out) == EOF || n == -1) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+/* What nft lists once these rules are loaded, or NULL. */
+static char *
+list_wanted(const char *rules, char error[RULES_ERROR_MAX])
+{
+	char *said = NULL;
+	int fds[2];
+	pid_t pid;
+
+	if (pipe(fds) == -1) {
+		fail(error, "pipe", strerror(errno));
+		return NULL;
+	}
+	if ((pid = fork()) == 0) {
+		close(fds[0]);
+		list_elsewhere(fds[1], rules);
+	}
+	close(fds[1]);
+	if (pid != -1) {
+		said = read_all(fds[0]);
+		while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+			;
+	}
+	close(fds[0]);
+	if (said != NULL && said[0] == LISTING_TEXT) {
+		memmove(said, said + 1, strlen(said));
+		return said;
+	}
+	fail(error, "nothing to compare with",
+	    said != NULL && said[0] == LISTING_ERROR ? said + 1 : "no answer");
+	free(said);
+	return NULL;
+}
+
+/* -1: that cannot be read. */
+static int
+is_there(char error[RULES_ERROR_MAX])
+{
+	char *tables = run("list tables\n", 0, error);
+	const char *line;
+	int is = 0;
+
+	if (tables == NULL)
+		return -1;
+	for (line = tables; *line != '\0'; line = next_line(line))
+		if (strncmp(line, TABLE, sizeof(TABLE) - 1) == 0 &&
+		    strchr("\n", line[sizeof(TABLE) - 1]) != NULL)
+			is = 1;
+	free(tables);
+	return is;
+}
+
+static enum rules_live
+compare(
+    const char *rules, rules_each each, void *arg, char error[RULES_ERROR_MAX])
+{
+	char *live, *wanted = NULL;
+	enum rules_live result = RULES_LIVE_UNKNOWN;
+
+	if ((live = run(LIST_TABLE, 0, error)) == NULL)
+		return result;
+	result = RULES_LIVE_UNCOMPARED;
+	if ((wanted = list_wanted(rules, error)) != NULL)
+		switch (rules_difference_each(wanted, live, each, arg)) {
+		case -1:
+			fail(error, "rules", strerror(errno));
+			break;
+		case 0:
+			result = RULES_LIVE_SAME;
+			break;
+		default:
+			result = RULES_LIVE_DIFFERS;
+		}
+	free(wanted);
+	free(live);
+	return result;
+}
+
+enum rules_live
+rules_live(const struct config *config, rules_each each, void *arg,
+    char error[RULES_ERROR_MAX])
+{
+	enum rules_live result = RULES_LIVE_UNKNOWN;
+	char *rules;
+
+	error[0] = '\0';
+	if (!spawn_has_capability(CAP_NET_ADMIN)) {
+		fail(error, "needs root", "CAP_NET_ADMIN");
+		return RULES_LIVE_UNKNOWN;
+	}
+	switch (is_there(error)) {
+	case -1:
+		return RULES_LIVE_UNKNOWN;
+	case 0:
+		return RULES_LIVE_NONE;
+	}
+	if ((rules = rules_text_here(config, error)) == NULL)
+		return RULES_LIVE_UNCOMPARED;
+	result = compare(rules, each, arg, error);
+	free(rules);
+	return result;
+}
+
+/* What goes past. */
+
+static void
+tell_bypass(const json_t *object, const char *kind, const char *what,
+    rules_bypass each, void *arg)
+{
+	const char *family, *table, *name;
+	char text[256];
+
+	family = json_string_value(json_object_get(object, "family"));
+	table = json_string_value(json_object_get(object, "table"));
+	name = json_string_value(json_object_get(object, what));
+	snprintf(text, sizeof(text), "%s %s %s", family == NULL ? "" : family,
+	    table == NULL ? "" : table, name == NULL ? "" : name);
+	each(arg, kind, text);
+}
+
+static void
+look_at_rule(const json_t *rule, rules_bypass each, void *arg)
+{
+	const json_t *statements = json_object_get(rule, "expr");
+	const json_t *statement;
+	size_t i;
+
+	json_array_foreach(statements, i, statement)
+	{
+		if (json_object_get(statement, "fwd") != NULL)
+			tell_bypass(rule, "fwd", "chain", each, arg);
+	}
+}
+
+int
+rules_bypass_read(const char *text, rules_bypass each, void *arg)
+{
+	json_t *json = json_loads(text, 0, NULL);
+	const json_t *list = json_object_get(json, "nftables"), *item, *found;
+	size_t i;
+	int ret = json_is_array(list) ? 0 : -1;
+
+	json_array_foreach(list, i, item)
+	{
+		if ((found = json_object_get(item, "flowtable")) != NULL)
+			tell_bypass(found, "flowtable", "name", each, arg);
+		if ((found = json_object_get(item, "rule")) != NULL)
+			look_at_rule(found, each, arg);
+	}
+	json_decref(json);
+	return ret;
+}
+
+int
+rules_bypass_each(rules_bypass each, void *arg, char error[RULES_ERROR_MAX])
+{
+	char *text;
+	int ret;
+
+	error[0] = '\0';
+	if (!spawn_has_capability(CAP_NET_ADMIN))
+		return fail(error, "needs root", "CAP_NET_ADMIN");
+	text = run("list ruleset\n", NFT_CTX_OUTPUT_JSON, error);
+	if (text == NULL)
+		return -1;
+	if ((ret = rules_bypass_read(text, each, arg)) == -1)
+		fail(error, "nftables", "the ruleset cannot be read");
+	free(text);
+	return ret;
+}
