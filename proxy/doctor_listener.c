@@ -131,7 +131,7 @@ find(struct listeners *found)
 	return ret;
 }
 
-/* A relay does without a family whose loopback address is not there. */
+/* There may be no listener where the loopback address is not there. */
 static bool
 has_loopback(sa_family_t family)
 {
@@ -208,16 +208,16 @@ check_family(struct doctor *doctor, sa_family_t family, const char *where)
 	    .wanted = wanted_user(doctor),
 	};
 
-	if (!has_loopback(family)) {
+	if (find(&found) == -1) {
+		report_note(doctor->report, CHECK, "%s: sock_diag: %s", where,
+		    strerror(errno));
+		return;
+	}
+	if (found.count == 0 && !has_loopback(family)) {
 		report_note(doctor->report, CHECK,
 		    "%s is not there: postern does without, and the rules "
 		    "refuse what needs it",
 		    where);
-		return;
-	}
-	if (find(&found) == -1) {
-		report_note(doctor->report, CHECK, "%s: sock_diag: %s", where,
-		    strerror(errno));
 		return;
 	}
 	if (found.count == 0) {
