@@ -308,6 +308,6 @@ doctor_check_return_path(struct doctor *doctor)
 		check_localnet(doctor, config->interfaces[i]);
 	}
 	check_dropped(doctor);
-	DOCTOR_PASS(doctor, RETURN_PATH,
-	    "rp_filter drops nothing from all of an interface");
+	DOCTOR_PASS(
+	    doctor, RETURN_PATH, "rp_filter lets clients in by each interface");
 }

@@ -176,6 +176,7 @@ check_family(struct doctor *doctor, sa_family_t family)
 	const struct config *config = doctor->config;
 	size_t before = report_count(doctor->report, CHECK), i;
 	struct route_state state;
+	long long is_off = 0;
 	const char *what;
 
 	if (route_look(family, config->mark, config->route_table,
@@ -184,7 +185,11 @@ check_family(struct doctor *doctor, sa_family_t family)
 		    family_text(family), what, strerror(errno));
 		return;
 	}
-	if (state.is_absent) {
+	/* Then there can be no such route, and so no rules. */
+	if (family == AF_INET6)
+		(void)proc_number(
+		    &is_off, "/proc/sys/net/ipv6/conf/lo/disable_%s", "ipv6");
+	if (state.is_absent || is_off != 0) {
 		report_note(doctor->report, CHECK,
 		    "%s is switched off here, and refused",
 		    family_text(family));

@@ -3,10 +3,12 @@
 and exactly what it is about fails, with what to do."""
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
 import socket
+import struct
 import types
 
 import pytest
@@ -383,6 +385,61 @@ def test_route_localnet_is_noted(gate):
             told.of("note")["return-path"]
     finally:
         gate.ns.write(CONF + "lan0/route_localnet", "0")
+
+
+BPF_PROG_LOAD, BPF_LINK_CREATE = 5, 28
+BPF_PROG_TYPE_XDP, BPF_XDP = 6, 37
+XDP_PASS = 2
+
+
+def bpf(command, attributes):
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    room = ctypes.create_string_buffer(attributes, 128)
+    fd = call(321 if os.uname().machine == "x86_64" else 280, command, room,
+              128)
+    if fd == -1:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return fd
+
+
+@contextlib.contextmanager
+def xdp(ns, interface):
+    """A program that lets all pass; it goes with its descriptors."""
+    code = ctypes.create_string_buffer(struct.pack(
+        "<BBhi BBhi", 0xb7, 0, 0, XDP_PASS, 0x95, 0, 0, 0))
+    licence = ctypes.create_string_buffer(b"ISC")
+    with contextlib.ExitStack() as stack:
+        program = bpf(BPF_PROG_LOAD, struct.pack(
+            "=IIQQ", BPF_PROG_TYPE_XDP, 2, ctypes.addressof(code),
+            ctypes.addressof(licence)))
+        stack.callback(os.close, program)
+        with ns.entered():
+            link = bpf(BPF_LINK_CREATE, struct.pack(
+                "=IIII", program, socket.if_nametoindex(interface), BPF_XDP,
+                0))
+        stack.callback(os.close, link)
+        yield
+
+
+def test_xdp_is_noted(gate):
+    try:
+        with xdp(gate.ns, "spare0"):
+            told = quick(gate, {})
+    except OSError as error:
+        pytest.skip(f"this kernel has no XDP: {error}")
+    assert "XDP program on spare0" in told.of("note")["bypass"], told
+    assert "bypass" in quick(gate, {}).of("pass")
+
+
+def test_without_ipv6(lab, start_gateway):
+    place = lab.lan_host("four", 79)
+    place.write("/proc/sys/net/ipv4/ip_forward", "1")
+    place.write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")
+    four = start_gateway(ns=place, arguments=("-i", "eth0"))
+    told = fails(four, {}, *QUICK, "-i", "eth0")
+    assert "IPv6 is switched off" in told.of("note")["routing"]
+    assert "IPv6 is not forwarded" in told.of("note")["forwarding"]
 
 
 # Processes.
