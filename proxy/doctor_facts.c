@@ -210,14 +210,34 @@ judge_mta_sts(
 	    "whose policy is not known yet are judged without");
 }
 
+static bool
+is_of_all(enum doctor_facts kind)
+{
+	return kind == DOCTOR_FACTS_SECURE || kind == DOCTOR_FACTS_RESOLVER;
+}
+
+/* Once is enough. */
+static void
+tell_ended(struct report *report, enum doctor_facts kind, const char *name)
+{
+	if (!is_of_all(kind)) {
+		report_note(report, checks[kind],
+		    "%s was not tried: postern-policy ended", name);
+		return;
+	}
+	report_fail(
+	    report, checks[kind], "postern-policy ended before it answered");
+	report_remedy(report,
+	    "standard error has what it said; see that `user` can read "
+	    "dns.trust_anchor and dns.root_hints");
+}
+
 void
 doctor_facts_judge(struct report *report, enum doctor_facts kind,
     const char *name, const char *whom, const struct facts *facts)
 {
 	if (facts == NULL) {
-		report_fail(report, checks[kind],
-		    "postern-policy ended before it answered; what it said is "
-		    "on standard error");
+		tell_ended(report, kind, name);
 		return;
 	}
 	switch (kind) {
@@ -244,7 +264,7 @@ doctor_facts_late(struct report *report, enum doctor_facts kind,
 {
 	char text[WHO_MAX];
 
-	if (kind != DOCTOR_FACTS_SECURE && kind != DOCTOR_FACTS_RESOLVER) {
+	if (!is_of_all(kind)) {
 		report_note(report, checks[kind],
 		    "%s: no answer within %" PRIu32 " s (see --limit)", name,
 		    seconds);

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -692,6 +693,16 @@ def test_no_dnssec(gate, names):
                  *INTERFACES, *names.options, "-o",
                  f'dns {{ trust_anchor = "{path}" }}')
     assert "nothing was tried" in told.of("note")["tlsa"]
+
+
+def test_anchor_that_cannot_be_read(gate, names):
+    path = shutil.copy(gate.lab.dns.trust_anchor, f"{gate.directory}/mine")
+    os.chmod(path, 0o600)
+    told = fails(gate, {"dns": ["postern-policy ended",
+                                "dns.trust_anchor"]},
+                 *INTERFACES, *names.options, "-o",
+                 f'dns {{ trust_anchor = "{path}" }}')
+    assert {"bogus", "tlsa", "mta-sts"} <= set(told.of("note"))
 
 
 def test_tlsa_lost(gate, names):
