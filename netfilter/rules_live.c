@@ -6,9 +6,12 @@
 
 #include "netfilter/rules_live.h"
 
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <linux/capability.h>
+#include <net/if.h>
 #include <nftables/libnftables.h>
 
 #include <errno.h>
@@ -46,18 +49,17 @@ run(const char *command, unsigned int flags, char error[RULES_ERROR_MAX])
 	struct nft_ctx *nft;
 	char *text = NULL;
 
-	if ((nft = nft_ctx_new(NFT_CTX_DEFAULT)) == NULL) {
-		fail(error, "libnftables", strerror(ENOMEM));
+	fail(error, "libnftables", strerror(ENOMEM)); /* until it is not so */
+	if ((nft = nft_ctx_new(NFT_CTX_DEFAULT)) == NULL)
 		return NULL;
-	}
 	nft_ctx_output_set_flags(
 	    nft, flags | NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_NUMERIC_ALL);
-	if (nft_ctx_buffer_error(nft) != 0 || nft_ctx_buffer_output(nft) != 0)
-		fail(error, "libnftables", strerror(ENOMEM));
-	else if (nft_run_cmd_from_buffer(nft, command) != 0)
-		fail(error, "nftables", nft_ctx_get_error_buffer(nft));
-	else if ((text = strdup(nft_ctx_get_output_buffer(nft))) == NULL)
-		fail(error, "libnftables", strerror(ENOMEM));
+	if (nft_ctx_buffer_error(nft) == 0 && nft_ctx_buffer_output(nft) == 0) {
+		if (nft_run_cmd_from_buffer(nft, command) != 0)
+			fail(error, "nftables", nft_ctx_get_error_buffer(nft));
+		else
+			text = strdup(nft_ctx_get_output_buffer(nft));
+	}
 	nft_ctx_free(nft);
 	return text;
 }
@@ -248,18 +250,31 @@ new_namespace(void)
 	return unshare(CLONE_NEWUSER | CLONE_NEWNET);
 }
 
-static void __attribute__((noreturn)) list_elsewhere(int out, const char *rules)
+/* Of that namespace, for the route that leads there. */
+static int
+raise_loopback(void)
+{
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd, ret;
+
+	if ((fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
+		return -1;
+	ret = ioctl(fd, SIOCSIFFLAGS, &request);
+	close(fd);
+	return ret;
+}
+
+static void __attribute__((noreturn))
+list_elsewhere(int out, const struct config *config)
 {
 	char error[RULES_ERROR_MAX] = "";
 	char *said = NULL;
 
-	if (new_namespace() == -1)
+	if (new_namespace() == -1 || raise_loopback() == -1)
 		fail(error, "a network namespace to compare in",
 		    strerror(errno));
-	else if ((said = run(rules, 0, error)) != NULL) {
-		free(said);
+	else if (rules_apply(config, error) == 0)
 		said = run(LIST_TABLE, 0, error);
-	}
 	dprintf(out, "%c%s", said != NULL ? LISTING_TEXT : LISTING_ERROR,
 	    said != NULL ? said : error);
 	_exit(0);
@@ -286,9 +301,9 @@ read_all(int fd)
 	return text;
 }
 
-/* What nft lists once these rules are loaded, or NULL. */
+/* What nft lists once this configuration is applied, or NULL. */
 static char *
-list_wanted(const char *rules, char error[RULES_ERROR_MAX])
+list_wanted(const struct config *config, char error[RULES_ERROR_MAX])
 {
 	char *said = NULL;
 	int fds[2];
@@ -300,7 +315,7 @@ list_wanted(const char *rules, char error[RULES_ERROR_MAX])
 	}
 	if ((pid = fork()) == 0) {
 		close(fds[0]);
-		list_elsewhere(fds[1], rules);
+		list_elsewhere(fds[1], config);
 	}
 	close(fds[1]);
 	if (pid != -1) {
@@ -338,8 +353,8 @@ is_there(char error[RULES_ERROR_MAX])
 }
 
 static enum rules_live
-compare(
-    const char *rules, rules_each each, void *arg, char error[RULES_ERROR_MAX])
+compare(const struct config *config, rules_each each, void *arg,
+    char error[RULES_ERROR_MAX])
 {
 	char *live, *wanted = NULL;
 	enum rules_live result = RULES_LIVE_UNKNOWN;
@@ -347,7 +362,7 @@ compare(
 	if ((live = run(LIST_TABLE, 0, error)) == NULL)
 		return result;
 	result = RULES_LIVE_UNCOMPARED;
-	if ((wanted = list_wanted(rules, error)) != NULL)
+	if ((wanted = list_wanted(config, error)) != NULL)
 		switch (rules_difference_each(wanted, live, each, arg)) {
 		case -1:
 			fail(error, "rules", strerror(errno));
@@ -367,9 +382,6 @@ enum rules_live
 rules_live(const struct config *config, rules_each each, void *arg,
     char error[RULES_ERROR_MAX])
 {
-	enum rules_live result = RULES_LIVE_UNKNOWN;
-	char *rules;
-
 	error[0] = '\0';
 	if (!spawn_has_capability(CAP_NET_ADMIN)) {
 		fail(error, "needs root", "CAP_NET_ADMIN");
@@ -381,11 +393,7 @@ rules_live(const struct config *config, rules_each each, void *arg,
 	case 0:
 		return RULES_LIVE_NONE;
 	}
-	if ((rules = rules_text_here(config, error)) == NULL)
-		return RULES_LIVE_UNCOMPARED;
-	result = compare(rules, each, arg, error);
-	free(rules);
-	return result;
+	return compare(config, each, arg, error);
 }
 
 /* What goes past. */

@@ -37,9 +37,9 @@ enum rules_live {
 
 /*
  * rules_live compares the live table with what rules_apply would load, by
- * loading that in a network namespace of its own, which is gone afterwards,
- * so that nft's normal form is the same for both.  Reading needs
- * CAP_NET_ADMIN, comparing a new network namespace.
+ * applying that in a network namespace of its own, which is gone afterwards,
+ * so that nft's normal form is the same for both.  own_connections must not be
+ * AUTO.  Reading needs CAP_NET_ADMIN, comparing a new network namespace.
  */
 enum rules_live rules_live(
     const struct config *, rules_each, void *arg, char error[RULES_ERROR_MAX]);

@@ -76,6 +76,18 @@ value_of(const char *text, const char *key)
 	return NULL;
 }
 
+/* The start of the word with this number, from 0, in a line; its end if none.
+ */
+static const char *
+word_of(const char *line, int number)
+{
+	for (line += strspn(line, " \t"); number > 0; number--) {
+		line += strcspn(line, " \t\n");
+		line += strspn(line, " \t");
+	}
+	return line;
+}
+
 int
 proc_status_read(const char *text, struct proc *proc)
 {
@@ -84,15 +96,15 @@ proc_status_read(const char *text, struct proc *proc)
 	const char *uid = value_of(text, "Uid");
 	const char *seccomp = value_of(text, "Seccomp");
 	const char *capabilities = value_of(text, "CapEff");
-	unsigned int effective;
 
-	/* The real one comes first. */
-	if (state == NULL || parent == NULL || uid == NULL ||
-	    sscanf(uid, "%*u %u", &effective) != 1)
+	if (state == NULL || parent == NULL || uid == NULL)
+		return -1;
+	uid = word_of(uid, 1); /* the real one comes first */
+	if (!isdigit((unsigned char)*uid))
 		return -1;
 	proc->state = state[0];
 	proc->parent = (pid_t)strtol(parent, NULL, 10);
-	proc->uid = effective;
+	proc->uid = (uid_t)strtoul(uid, NULL, 10);
 	/* A kernel without seccomp has no such line. */
 	proc->seccomp = seccomp == NULL ? 0 : (int)strtol(seccomp, NULL, 10);
 	proc->capabilities = capabilities == NULL
@@ -160,28 +172,27 @@ proc_counter_read(
 	if (head == NULL || (column = column_of(head, name)) == -1 ||
 	    (line = value_of(head, group)) == NULL)
 		return -1;
-	for (; column > 0; column--) {
-		line += strcspn(line, " \n");
-		line += strspn(line, " ");
-	}
+	line = word_of(line, column);
 	if (!isdigit((unsigned char)*line))
 		return -1;
 	*value = strtoull(line, NULL, 10);
 	return 0;
 }
 
+/* Address, index, length, scope, flags, name; a scope of 00 is global. */
 bool
 proc_has_inet6(const char *text, const char *interface)
 {
-	unsigned int scope;
-	char name[64];
+	size_t len = strlen(interface);
+	const char *name;
 
 	for (; text != NULL; text = strchr(text, '\n')) {
 		if (*text == '\n')
 			text++;
-		if (sscanf(text, "%*s %*x %*x %x %*x %63s", &scope, name) ==
-			2 &&
-		    scope == 0 && strcmp(name, interface) == 0)
+		name = word_of(text, 5);
+		if (strncmp(word_of(text, 3), "00 ", 3) == 0 &&
+		    strncmp(name, interface, len) == 0 &&
+		    (name[len] == '\n' || name[len] == '\0'))
 			return true;
 	}
 	return false;
@@ -318,7 +329,8 @@ proc_scan(struct proc_list *found)
 	    (dir = opendir("/proc")) == NULL)
 		return -1;
 	while (ret == 0 && (entry = readdir(dir)) != NULL) {
-		struct proc proc = {.pid = atoi(entry->d_name)};
+		struct proc proc = {
+		    .pid = (pid_t)strtol(entry->d_name, NULL, 10)};
 
 		if (proc.pid > 0 && look_at(found, &proc, &own))
 			ret = add(found, &proc);

@@ -49,6 +49,7 @@ settle_own(struct doctor *doctor)
 
 	if (doctor->config->own_connections != CONFIG_OWN_AUTO)
 		return;
+	doctor->config->own_connections = rules_own(doctor->config);
 	for (i = 0; i < all->count; i++)
 		if (all->list[i].is_run)
 			doctor->config->own_connections =
