@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Both tables are listed by the same libnftables and compared as text, each
- * part by its first line.
+ * Both tables are dumped by the same kernel and compared as text, each part by
+ * its first line.
  */
 
 #include "netfilter/rules_live.h"
@@ -12,21 +12,18 @@
 
 #include <linux/capability.h>
 #include <net/if.h>
-#include <nftables/libnftables.h>
 
 #include <errno.h>
-#include <jansson.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "netfilter/rules_dump.h"
 #include "proxy/spawn.h"
 
-#define TABLE      "table inet postern"
-#define LIST_TABLE "list " TABLE "\n"
-#define TABLE_PART "table"
+#define TABLE_PART "table" /* its own lines */
 
 /* What a child says first of what it then writes. */
 enum listing {
@@ -40,28 +37,6 @@ fail(char error[RULES_ERROR_MAX], const char *what, const char *why)
 	snprintf(error, RULES_ERROR_MAX, "%s: %.*s", what,
 	    (int)strcspn(why, "\n"), why);
 	return -1;
-}
-
-/* Runs a command and returns what it printed, or NULL. */
-static char *
-run(const char *command, unsigned int flags, char error[RULES_ERROR_MAX])
-{
-	struct nft_ctx *nft;
-	char *text = NULL;
-
-	fail(error, "libnftables", strerror(ENOMEM)); /* until it is not so */
-	if ((nft = nft_ctx_new(NFT_CTX_DEFAULT)) == NULL)
-		return NULL;
-	nft_ctx_output_set_flags(
-	    nft, flags | NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_NUMERIC_ALL);
-	if (nft_ctx_buffer_error(nft) == 0 && nft_ctx_buffer_output(nft) == 0) {
-		if (nft_run_cmd_from_buffer(nft, command) != 0)
-			fail(error, "nftables", nft_ctx_get_error_buffer(nft));
-		else
-			text = strdup(nft_ctx_get_output_buffer(nft));
-	}
-	nft_ctx_free(nft);
-	return text;
 }
 
 /* Comparing. */
@@ -273,8 +248,9 @@ list_elsewhere(int out, const struct config *config)
 	if (new_namespace() == -1 || raise_loopback() == -1)
 		fail(error, "a network namespace to compare in",
 		    strerror(errno));
-	else if (rules_apply(config, error) == 0)
-		said = run(LIST_TABLE, 0, error);
+	else if (rules_apply(config, error) == 0 &&
+		 (said = rules_dump()) == NULL)
+		fail(error, "nf_tables", strerror(errno));
 	dprintf(out, "%c%s", said != NULL ? LISTING_TEXT : LISTING_ERROR,
 	    said != NULL ? said : error);
 	_exit(0);
@@ -301,7 +277,7 @@ read_all(int fd)
 	return text;
 }
 
-/* What nft lists once this configuration is applied, or NULL. */
+/* The table once this configuration is applied, or NULL. */
 static char *
 list_wanted(const struct config *config, char error[RULES_ERROR_MAX])
 {
@@ -334,47 +310,26 @@ list_wanted(const struct config *config, char error[RULES_ERROR_MAX])
 	return NULL;
 }
 
-/* -1: that cannot be read. */
-static int
-is_there(char error[RULES_ERROR_MAX])
-{
-	char *tables = run("list tables\n", 0, error);
-	const char *line;
-	int is = 0;
-
-	if (tables == NULL)
-		return -1;
-	for (line = tables; *line != '\0'; line = next_line(line))
-		if (strncmp(line, TABLE, sizeof(TABLE) - 1) == 0 &&
-		    strchr("\n", line[sizeof(TABLE) - 1]) != NULL)
-			is = 1;
-	free(tables);
-	return is;
-}
-
 static enum rules_live
-compare(const struct config *config, rules_each each, void *arg,
-    char error[RULES_ERROR_MAX])
+compare(const struct config *config, const char *live, rules_each each,
+    void *arg, char error[RULES_ERROR_MAX])
 {
-	char *live, *wanted = NULL;
-	enum rules_live result = RULES_LIVE_UNKNOWN;
+	enum rules_live result = RULES_LIVE_UNCOMPARED;
+	char *wanted;
 
-	if ((live = run(LIST_TABLE, 0, error)) == NULL)
+	if ((wanted = list_wanted(config, error)) == NULL)
 		return result;
-	result = RULES_LIVE_UNCOMPARED;
-	if ((wanted = list_wanted(config, error)) != NULL)
-		switch (rules_difference_each(wanted, live, each, arg)) {
-		case -1:
-			fail(error, "rules", strerror(errno));
-			break;
-		case 0:
-			result = RULES_LIVE_SAME;
-			break;
-		default:
-			result = RULES_LIVE_DIFFERS;
-		}
+	switch (rules_difference_each(wanted, live, each, arg)) {
+	case -1:
+		fail(error, "rules", strerror(errno));
+		break;
+	case 0:
+		result = RULES_LIVE_SAME;
+		break;
+	default:
+		result = RULES_LIVE_DIFFERS;
+	}
 	free(wanted);
-	free(live);
 	return result;
 }
 
@@ -382,84 +337,21 @@ enum rules_live
 rules_live(const struct config *config, rules_each each, void *arg,
     char error[RULES_ERROR_MAX])
 {
+	enum rules_live result;
+	char *live;
+
 	error[0] = '\0';
 	if (!spawn_has_capability(CAP_NET_ADMIN)) {
 		fail(error, "needs root", "CAP_NET_ADMIN");
 		return RULES_LIVE_UNKNOWN;
 	}
-	switch (is_there(error)) {
-	case -1:
+	if ((live = rules_dump()) == NULL) {
+		if (errno == ENOENT)
+			return RULES_LIVE_NONE;
+		fail(error, "nf_tables", strerror(errno));
 		return RULES_LIVE_UNKNOWN;
-	case 0:
-		return RULES_LIVE_NONE;
 	}
-	return compare(config, each, arg, error);
-}
-
-/* What goes past. */
-
-static void
-tell_bypass(const json_t *object, const char *kind, const char *what,
-    rules_bypass each, void *arg)
-{
-	const char *family, *table, *name;
-	char text[256];
-
-	family = json_string_value(json_object_get(object, "family"));
-	table = json_string_value(json_object_get(object, "table"));
-	name = json_string_value(json_object_get(object, what));
-	snprintf(text, sizeof(text), "%s %s %s", family == NULL ? "" : family,
-	    table == NULL ? "" : table, name == NULL ? "" : name);
-	each(arg, kind, text);
-}
-
-static void
-look_at_rule(const json_t *rule, rules_bypass each, void *arg)
-{
-	const json_t *statements = json_object_get(rule, "expr");
-	const json_t *statement;
-	size_t i;
-
-	json_array_foreach(statements, i, statement)
-	{
-		if (json_object_get(statement, "fwd") != NULL)
-			tell_bypass(rule, "fwd", "chain", each, arg);
-	}
-}
-
-int
-rules_bypass_read(const char *text, rules_bypass each, void *arg)
-{
-	json_t *json = json_loads(text, 0, NULL);
-	const json_t *list = json_object_get(json, "nftables"), *item, *found;
-	size_t i;
-	int ret = json_is_array(list) ? 0 : -1;
-
-	json_array_foreach(list, i, item)
-	{
-		if ((found = json_object_get(item, "flowtable")) != NULL)
-			tell_bypass(found, "flowtable", "name", each, arg);
-		if ((found = json_object_get(item, "rule")) != NULL)
-			look_at_rule(found, each, arg);
-	}
-	json_decref(json);
-	return ret;
-}
-
-int
-rules_bypass_each(rules_bypass each, void *arg, char error[RULES_ERROR_MAX])
-{
-	char *text;
-	int ret;
-
-	error[0] = '\0';
-	if (!spawn_has_capability(CAP_NET_ADMIN))
-		return fail(error, "needs root", "CAP_NET_ADMIN");
-	text = run("list ruleset\n", NFT_CTX_OUTPUT_JSON, error);
-	if (text == NULL)
-		return -1;
-	if ((ret = rules_bypass_read(text, each, arg)) == -1)
-		fail(error, "nftables", "the ruleset cannot be read");
-	free(text);
-	return ret;
+	result = compare(config, live, each, arg, error);
+	free(live);
+	return result;
 }

@@ -19,9 +19,9 @@ enum rules_difference {
 typedef void (*rules_each)(void *arg, enum rules_difference, const char *part);
 
 /*
- * rules_difference_each compares two tables as nft lists them, chain by chain
- * and set by set, and calls each (NULL: nobody) for those that differ.  What
- * stands outside of them, such as the table's flags, is the part "table".
+ * rules_difference_each compares two tables as rules_dump writes them, chain by
+ * chain and set by set, and calls each (NULL: nobody) for those that differ.
+ * What stands outside of them, such as the table's flags, is the part "table".
  * Returns how many, or -1 (ENOMEM).
  */
 int rules_difference_each(
@@ -38,25 +38,10 @@ enum rules_live {
 /*
  * rules_live compares the live table with what rules_apply would load, by
  * applying that in a network namespace of its own, which is gone afterwards,
- * so that nft's normal form is the same for both.  own_connections must not be
- * AUTO.  Reading needs CAP_NET_ADMIN, comparing a new network namespace.
+ * so that the kernel's own form is the same for both.  own_connections must not
+ * be AUTO.  Reading needs CAP_NET_ADMIN, comparing a new network namespace.
  */
 enum rules_live rules_live(
     const struct config *, rules_each, void *arg, char error[RULES_ERROR_MAX]);
-
-/*
- * rules_bypass_each finds in the other tables what takes packets past all
- * rules: flowtables (kind "flowtable"), and `fwd` in the netdev hooks (kind
- * "fwd").  name is "inet fw ft", or the chain's; borrowed.  Returns 0, or -1
- * with the reason in error.
- */
-typedef void (*rules_bypass)(void *arg, const char *kind, const char *name);
-int rules_bypass_each(rules_bypass, void *arg, char error[RULES_ERROR_MAX]);
-
-/*
- * rules_bypass_read does so in a ruleset as nft lists it in JSON; 0, or -1
- * where it is none.
- */
-int rules_bypass_read(const char *json, rules_bypass, void *arg);
 
 #endif

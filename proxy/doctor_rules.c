@@ -6,11 +6,14 @@
 
 #include <linux/capability.h>
 
+#include <errno.h>
 #include <string.h>
 
+#include "netfilter/rules_dump.h"
 #include "netfilter/rules_live.h"
 #include "proxy/doctor.h"
 #include "proxy/doctor_link.h"
+#include "proxy/spawn.h"
 
 #define CHECK  "rules"
 #define BYPASS "bypass"
@@ -135,10 +138,13 @@ void
 doctor_check_bypass(struct doctor *doctor)
 {
 	const struct config *config = doctor->config;
-	char error[RULES_ERROR_MAX];
 
-	if (rules_bypass_each(on_bypass, doctor, error) == -1)
-		report_note(doctor->report, BYPASS, "%s", error);
+	if (!spawn_has_capability(CAP_NET_ADMIN))
+		report_note(
+		    doctor->report, BYPASS, "needs root: CAP_NET_ADMIN");
+	else if (rules_bypass_each(on_bypass, doctor) == -1)
+		report_note(
+		    doctor->report, BYPASS, "nf_tables: %s", strerror(errno));
 	if (config->mode == CONFIG_GATEWAY) {
 		check_xdp(doctor, config->interfaces, config->interface_count);
 		check_xdp(doctor, config->inbound, config->inbound_count);

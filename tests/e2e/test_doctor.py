@@ -258,6 +258,44 @@ def test_rules_of_other_settings(gate):
           "-o", "ports = [25, 587]")
 
 
+def test_rules_that_say_the_same(gate):
+    """Whatever their handles, and in whatever order sets were written."""
+    options = ("-o", "ports = [25, 465, 587]", *(
+        word for number in range(9) for word in ("-i", f"other{number}")))
+    replace = ["nft", "replace", "rule", "inet", "postern", "forward",
+               "handle"]
+    skips = ("--skip", "interfaces")
+    with repaired(gate):
+        gate.command("rules", "apply", "-c", gate.config_path, *INTERFACES,
+                     *options)
+        quick(gate, {}, *options, *skips)
+        handle = handle_of(gate.ns, "forward", "dport")
+        gate.ns.run(*replace, handle,
+                    "tcp dport { 587, 25, 465 } counter reject with tcp "
+                    "reset comment mine")
+        quick(gate, {"rules": ["chain forward"]}, *options, *skips)
+        handle = handle_of(gate.ns, "forward", "dport")
+        gate.ns.run(*replace, handle,
+                    "tcp dport { 587, 25, 465 } reject with tcp reset "
+                    "comment mine")
+        quick(gate, {}, *options, *skips)
+        gate.ns.run(*replace, handle_of(gate.ns, "forward", "dport"),
+                    "tcp dport { 587, 465 } reject with tcp reset")
+        quick(gate, {"rules": ["chain forward"]}, *options, *skips)
+
+
+def test_flowtable_is_noted(gate):
+    made = gate.ns.run("nft", "-f", "-", check=False, stdin="""
+        table inet fast {
+            flowtable ft { hook ingress priority 0; devices = { lan0 }; }
+        }""")
+    if made.returncode != 0:
+        pytest.skip(f"this kernel has no flowtables: {made.stderr}")
+    with undone(gate.ns, "nft", "delete table inet fast"):
+        told = quick(gate, {})
+        assert "flowtable inet fast ft" in told.of("note")["bypass"], told
+
+
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("what, words", [
     (("rule", "del", "pref", "925"), ["priority 925"]),

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef POSTERN_RULES_DUMP_H
+#define POSTERN_RULES_DUMP_H
+
+/*
+ * What nf_tables of this network namespace hold, read by netlink as the kernel
+ * has it: libnftables translates for people, and may fail at what others put
+ * there.  Needs CAP_NET_ADMIN.
+ */
+
+#include <stdbool.h>
+
+/*
+ * rules_dump writes the table `inet postern` as text that is the same for
+ * tables that do the same: a line a rule, its expressions as the kernel's
+ * bytes; anonymous sets where they are used; no handles, counters, comments,
+ * or elements that packets made.
+ *
+ *	table inet postern {
+ *		2=00000000
+ *		chain forward {
+ *			4=...
+ *			meta:1=... cmp:...
+ *		}
+ *	}
+ *
+ * Returns the text (free it), or NULL with errno set: ENOENT, where there is
+ * no such table.
+ */
+char *rules_dump(void);
+
+/*
+ * rules_bypass_each finds in all tables what takes packets past all rules:
+ * flowtables (kind "flowtable"), and `fwd` in the netdev hooks (kind "fwd").
+ * name is "inet fw ft", or the chain's, once; borrowed.  Returns 0, or -1 with
+ * errno set.
+ */
+typedef void (*rules_bypass)(void *arg, const char *kind, const char *name);
+int rules_bypass_each(rules_bypass, void *arg);
+
+#endif
