@@ -240,7 +240,7 @@ raise_loopback(void)
 }
 
 static void __attribute__((noreturn))
-list_elsewhere(int out, const struct config *config)
+list_elsewhere(int out, const struct config *config, rules_applying apply)
 {
 	char error[RULES_ERROR_MAX] = "";
 	char *said = NULL;
@@ -248,8 +248,7 @@ list_elsewhere(int out, const struct config *config)
 	if (new_namespace() == -1 || raise_loopback() == -1)
 		fail(error, "a network namespace to compare in",
 		    strerror(errno));
-	else if (rules_apply(config, error) == 0 &&
-		 (said = rules_dump()) == NULL)
+	else if (apply(config, error) == 0 && (said = rules_dump()) == NULL)
 		fail(error, "nf_tables", strerror(errno));
 	dprintf(out, "%c%s", said != NULL ? LISTING_TEXT : LISTING_ERROR,
 	    said != NULL ? said : error);
@@ -277,9 +276,10 @@ read_all(int fd)
 	return text;
 }
 
-/* The table once this configuration is applied, or NULL. */
+/* The table once that was called, or NULL. */
 static char *
-list_wanted(const struct config *config, char error[RULES_ERROR_MAX])
+list_wanted(const struct config *config, rules_applying apply,
+    char error[RULES_ERROR_MAX])
 {
 	char *said = NULL;
 	int fds[2];
@@ -291,7 +291,7 @@ list_wanted(const struct config *config, char error[RULES_ERROR_MAX])
 	}
 	if ((pid = fork()) == 0) {
 		close(fds[0]);
-		list_elsewhere(fds[1], config);
+		list_elsewhere(fds[1], config, apply);
 	}
 	close(fds[1]);
 	if (pid != -1) {
@@ -311,13 +311,13 @@ list_wanted(const struct config *config, char error[RULES_ERROR_MAX])
 }
 
 static enum rules_live
-compare(const struct config *config, const char *live, rules_each each,
-    void *arg, char error[RULES_ERROR_MAX])
+compare(const struct config *config, rules_applying apply, const char *live,
+    rules_each each, void *arg, char error[RULES_ERROR_MAX])
 {
 	enum rules_live result = RULES_LIVE_UNCOMPARED;
 	char *wanted;
 
-	if ((wanted = list_wanted(config, error)) == NULL)
+	if ((wanted = list_wanted(config, apply, error)) == NULL)
 		return result;
 	switch (rules_difference_each(wanted, live, each, arg)) {
 	case -1:
@@ -334,8 +334,8 @@ compare(const struct config *config, const char *live, rules_each each,
 }
 
 enum rules_live
-rules_live(const struct config *config, rules_each each, void *arg,
-    char error[RULES_ERROR_MAX])
+rules_live(const struct config *config, rules_applying apply, rules_each each,
+    void *arg, char error[RULES_ERROR_MAX])
 {
 	enum rules_live result;
 	char *live;
@@ -351,7 +351,7 @@ rules_live(const struct config *config, rules_each each, void *arg,
 		fail(error, "nf_tables", strerror(errno));
 		return RULES_LIVE_UNKNOWN;
 	}
-	result = compare(config, live, each, arg, error);
+	result = compare(config, apply, live, each, arg, error);
 	free(live);
 	return result;
 }

@@ -35,13 +35,17 @@ enum rules_live {
 	RULES_LIVE_UNKNOWN, /* it cannot be read: see error */
 };
 
+/* rules_apply, or another that puts a table in place as it does. */
+typedef int (*rules_applying)(
+    const struct config *, char error[RULES_ERROR_MAX]);
+
 /*
- * rules_live compares the live table with what rules_apply would load, by
- * applying that in a network namespace of its own, which is gone afterwards,
+ * rules_live compares the live table with what apply would load, by calling
+ * that in a network namespace of its own, which is gone afterwards,
  * so that the kernel's own form is the same for both.  own_connections must not
  * be AUTO.  Reading needs CAP_NET_ADMIN, comparing a new network namespace.
  */
-enum rules_live rules_live(
-    const struct config *, rules_each, void *arg, char error[RULES_ERROR_MAX]);
+enum rules_live rules_live(const struct config *, rules_applying apply,
+    rules_each, void *arg, char error[RULES_ERROR_MAX]);
 
 #endif

@@ -81,7 +81,8 @@ doctor_check_rules(struct doctor *doctor)
 	char error[RULES_ERROR_MAX];
 
 	settle_own(doctor);
-	switch (rules_live(doctor->config, on_difference, doctor, error)) {
+	switch (rules_live(
+	    doctor->config, rules_apply, on_difference, doctor, error)) {
 	case RULES_LIVE_SAME:
 		report_pass(doctor->report, CHECK,
 		    TABLE " is as this configuration has it, for IPv4 and "
