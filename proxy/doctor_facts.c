@@ -105,7 +105,7 @@ judge_bogus(struct report *report, const char *name, const struct mx_facts *mx)
 		return;
 	case DNS_FAILED:
 		report_note(report, DOCTOR_CHECK_BOGUS,
-		    "%s, which is signed wrongly, was not tried: %s", name,
+		    "%s, which is signed wrongly, got no answer: %s", name,
 		    mx->why);
 		return;
 	case DNS_FOUND:

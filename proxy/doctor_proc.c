@@ -223,25 +223,20 @@ is_ours(const char *name)
 	       (name[len] == '\0' || name[len] == '-');
 }
 
+/* Its other arguments may hold a password, and are nobody's business. */
 static bool
-read_arguments(struct proc *proc)
+read_verb(struct proc *proc)
 {
-	char path[64], text[PROC_TEXT_MAX], *c;
+	char path[64], text[PROC_TEXT_MAX];
 	ssize_t len;
-	size_t first;
+	size_t verb;
 
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)proc->pid);
 	if ((len = proc_read(path, text)) == -1)
 		return false;
-	first = strlen(text) + 1;
-	if (first >= (size_t)len)
-		return true;
-	proc->is_run = strcmp(proc->name, PROGRAM) == 0 &&
-	               strcmp(text + first, "run") == 0;
-	for (c = text + first; c < text + len - 1; c++)
-		if (*c == '\0')
-			*c = ' ';
-	strlcpy(proc->arguments, text + first, sizeof(proc->arguments));
+	verb = strlen(text) + 1;
+	proc->is_run = strcmp(proc->name, PROGRAM) == 0 && verb < (size_t)len &&
+	               strcmp(text + verb, "run") == 0;
 	return true;
 }
 
@@ -257,7 +252,7 @@ read_process(struct proc *proc)
 	if (proc_read(path, text) == -1 ||
 	    proc_limits_read(text, &proc->files) == -1)
 		proc->files = 0;
-	return read_arguments(proc);
+	return read_verb(proc);
 }
 
 /* Whoever may not look at the program sees a name of 15 characters. */

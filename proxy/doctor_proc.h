@@ -12,9 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROC_NAME_MAX      32
-#define PROC_ARGUMENTS_MAX 256
-#define PROC_TEXT_MAX      16384 /* of a file that is read whole */
+#define PROC_NAME_MAX 32
+#define PROC_TEXT_MAX 16384 /* of a file that is read whole */
 
 struct proc {
 	pid_t pid;
@@ -27,7 +26,6 @@ struct proc {
 	bool is_run; /* `postern run` */
 	bool is_replaced; /* its program is another on the disk by now */
 	unsigned long long files; /* descriptors it may have; 0: unknown */
-	char arguments[PROC_ARGUMENTS_MAX]; /* behind the program's name */
 };
 
 struct proc_list {

@@ -229,8 +229,8 @@ doctor_check_processes(struct doctor *doctor)
 	check_count(doctor, RELAY, count_wanted(doctor->config, run));
 	check_count(doctor, POLICY, 1);
 	check_each(doctor, run);
-	DOCTOR_PASS(doctor, CHECK, "`postern %s` (pid %d) with %s",
-	    run->arguments, (int)run->pid,
+	DOCTOR_PASS(doctor, CHECK, "`postern run` (pid %d) with %s",
+	    (int)run->pid,
 	    list_children(&doctor->processes, children, sizeof(children)));
 }
 

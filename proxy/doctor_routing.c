@@ -203,11 +203,36 @@ check_family(struct doctor *doctor, sa_family_t family)
 		ask(doctor, family, config->interfaces[i]);
 }
 
+/* Mode local needs none; a gateway may have been here before. */
+static void
+check_left(struct doctor *doctor, sa_family_t family)
+{
+	struct route_state state;
+	const char *what;
+	size_t i, left;
+
+	if (route_look(family, doctor->config->mark, 0, 0, &state, &what) ==
+		-1 ||
+	    state.is_absent)
+		return;
+	left = state.others + state.has_route;
+	for (i = 0; i < ROUTE_RULES; i++)
+		left += state.has_rule[i];
+	if (left > 0)
+		report_note(doctor->report, CHECK,
+		    "%s: %zu rules or routes of mode gateway are left; %s "
+		    "takes them away",
+		    family_text(family), left, apply);
+}
+
 void
 doctor_check_routing(struct doctor *doctor)
 {
-	if (doctor->config->mode != CONFIG_GATEWAY)
+	if (doctor->config->mode != CONFIG_GATEWAY) {
+		check_left(doctor, AF_INET);
+		check_left(doctor, AF_INET6);
 		return;
+	}
 	check_family(doctor, AF_INET);
 	check_family(doctor, AF_INET6);
 	DOCTOR_PASS(doctor, CHECK,

@@ -778,6 +778,18 @@ def test_names_that_are_not_there(gate):
 
 # Mode local.
 
+def test_local_after_gateway(here):
+    rule = ("rule", "add", "pref", "925", "fwmark", "0x1", "lookup", "7",
+            "protocol", "125")
+    with undone(here.ns, "ip", "-6", *(
+            "del" if word == "add" else word for word in rule)):
+        here.ns.run("ip", "-6", *rule)
+        told = fails(here, {}, *QUICK)
+        assert "IPv6: 1 rules or routes of mode gateway are left" in \
+            told.of("note")["routing"]
+    assert "routing" not in doctor(here, *QUICK).of("note")
+
+
 def test_local_faults(here):
     repair = here._inside(("rules", "apply", "-c", here.config_path))
     with undone(here.ns, *repair):

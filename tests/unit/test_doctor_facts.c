@@ -103,7 +103,7 @@ test_bogus(void **state)
 	    "not believed");
 	set_mx(&facts, DNS_FAILED, false);
 	expect(judge(DOCTOR_FACTS_BOGUS, "", &facts), "bogus", FINDING_NOTE,
-	    "not tried: said so");
+	    "got no answer: said so");
 	set_mx(&facts, DNS_NXDOMAIN, true);
 	expect(judge(DOCTOR_FACTS_BOGUS, "", &facts), "bogus", FINDING_NOTE,
 	    "is not there");
