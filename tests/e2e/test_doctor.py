@@ -419,6 +419,30 @@ def test_strict_rp_filter(gate):
         gate.ns.write(CONF + "spare0/rp_filter", "0")
 
 
+def test_dropped_by_rp_filter(lab, start_gateway):
+    """A client that comes in where its answers would not go out."""
+    place = lab.lan_host("strict", 80)
+    place.run("ip", "route", "del", "default")
+    place.write(CONF + "eth0/rp_filter", "1")
+    place.write("/proc/sys/net/ipv4/ip_forward", "1")
+    place.write("/proc/sys/net/ipv6/conf/all/forwarding", "1")
+    strict = start_gateway(ns=place, arguments=("-i", "eth0"))
+    told = fails(strict, {}, *QUICK, "-i", "eth0")
+    assert "return-path" in told.of("pass") and \
+        "return-path" not in told.of("note"), told
+    packet = struct.pack(
+        "!BBHHHBBH4s4s8s", 0x45, 0, 28, 1, 0, 64, socket.IPPROTO_UDP, 0,
+        socket.inet_aton("192.0.2.1"), socket.inet_aton("198.51.100.80"),
+        struct.pack("!HHHH", 9, 9, 8, 0))
+    with lab.client.socket(socket.AF_INET, socket.SOCK_RAW,
+                           socket.IPPROTO_RAW) as raw:
+        for _ in range(3):
+            raw.sendto(packet, ("198.51.100.80", 0))
+    told = fails(strict, {}, *QUICK, "-i", "eth0")
+    assert "rp_filter has dropped 3 packets" in \
+        told.of("note")["return-path"], told
+
+
 def test_route_localnet_is_noted(gate):
     try:
         gate.ns.write(CONF + "lan0/route_localnet", "1")
