@@ -126,10 +126,14 @@ def undone(ns, *command):
         ns.run(*command)
 
 
-def repaired(gate):
+@contextlib.contextmanager
+def repaired(gate, *options):
     """By what the remedies say."""
-    return undone(gate.ns, *gate._inside(
-        ("rules", "apply", "-c", gate.config_path, *INTERFACES)))
+    try:
+        yield
+    finally:
+        gate.command("rules", "apply", "-c", gate.config_path,
+                     *(options or INTERFACES))
 
 
 # Where all is well.
@@ -815,8 +819,7 @@ def test_local_after_gateway(here):
 
 
 def test_local_faults(here):
-    repair = here._inside(("rules", "apply", "-c", here.config_path))
-    with undone(here.ns, *repair):
+    with repaired(here, "--mode", "local"):
         here.ns.run("nft", "delete", "rule", "inet", "postern", "guard",
                     "handle", handle_of(here.ns, "guard", "skuid !="))
         fails(here, {"rules": ["chain guard is not as"]}, *QUICK)
