@@ -33,7 +33,6 @@
 #include <string.h>
 
 #define ROUTE_LOOPBACK   "lo"
-#define ROUTE_WANTED     4 /* entries of one family: the route, three rules */
 #define ROUTE_FOUND_MAX  256 /* past that something is wrong */
 #define ROUTE_REQUEST    512 /* bytes */
 #define ROUTE_ANSWER_MAX 32768
@@ -424,15 +423,23 @@ out:
 }
 
 static void
-note_found(struct route_state *state, const struct entry *entry,
-    const struct entry *wanted, uint32_t priority)
+compare(struct route_state *state, const struct entry *wanted,
+    const struct found *found)
 {
-	if (!is_among(entry, wanted, ROUTE_WANTED))
-		state->others++;
-	else if (is_route(entry))
-		state->has_route = true;
-	else
-		state->has_rule[entry->priority - priority] = true;
+	size_t i, n = 0;
+
+	for (i = 0; i < found->count; i++)
+		if (!is_among(&found->entries[i], wanted, ROUTE_WANTED))
+			state->others++;
+	for (i = 0; i < ROUTE_WANTED; i++) {
+		if (is_among(&wanted[i], found->entries, found->count))
+			continue;
+		state->missing[n].is_route = is_route(&wanted[i]);
+		state->missing[n++].number = is_route(&wanted[i])
+		                                 ? wanted[i].table
+		                                 : wanted[i].priority;
+	}
+	state->missing_count = n;
 }
 
 int
@@ -442,7 +449,6 @@ route_look(sa_family_t family, uint32_t mark, uint32_t table, uint32_t priority,
 	struct entry wanted[ROUTE_WANTED];
 	struct found found;
 	struct route route;
-	size_t i;
 	int ret;
 
 	memset(state, 0, sizeof(*state));
@@ -453,8 +459,7 @@ route_look(sa_family_t family, uint32_t mark, uint32_t table, uint32_t priority,
 		ret = find_ours(&route, (uint8_t)family, &found);
 	}
 	if (ret == 0)
-		for (i = 0; i < found.count; i++)
-			note_found(state, &found.entries[i], wanted, priority);
+		compare(state, wanted, &found);
 	else if (is_absent((uint8_t)family)) {
 		state->is_absent = true;
 		ret = 0;

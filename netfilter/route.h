@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 #define ROUTE_PROTOCOL 125 /* as in ip-route(8)'s "proto" */
-#define ROUTE_RULES    3 /* of one family, at priorities in a row */
+#define ROUTE_WANTED   4 /* rules and routes of one family */
 
 /*
  * route_apply puts the rules (priorities from route_priority on, three of
@@ -32,9 +32,12 @@ int route_remove(const char **what);
 /* What of it is in place for one family. */
 struct route_state {
 	bool is_absent; /* the host does without the family */
-	bool has_route;
-	bool has_rule[ROUTE_RULES]; /* by priority */
 	size_t others; /* of postern's, left there under other settings */
+	size_t missing_count;
+	struct {
+		bool is_route;
+		uint32_t number; /* the rule's priority, the route's table */
+	} missing[ROUTE_WANTED];
 };
 
 /* route_look changes nothing; as route_apply otherwise. */

@@ -35,30 +35,21 @@ static void
 judge(
     struct doctor *doctor, sa_family_t family, const struct route_state *state)
 {
-	const struct config *config = doctor->config;
-	const char *option = family == AF_INET ? "-4" : "-6";
 	size_t i;
 
-	for (i = 0; i < ROUTE_RULES; i++) {
-		if (state->has_rule[i])
-			continue;
+	for (i = 0; i < state->missing_count; i++) {
 		report_fail(doctor->report, CHECK,
-		    "%s: the routing rule of priority %zu is missing: what is "
-		    "seized is not delivered here, and refused",
-		    family_text(family), config->route_priority + i);
+		    state->missing[i].is_route
+			? "%s: the route in table %u is missing: what is "
+			  "seized is not delivered here, and refused"
+			: "%s: the routing rule of priority %u is missing: "
+			  "what is seized is not delivered here, and refused",
+		    family_text(family), state->missing[i].number);
 		report_remedy(doctor->report,
-		    "%s puts it right; `ip %s rule` shows what is there", apply,
-		    option);
-	}
-	if (!state->has_route) {
-		report_fail(doctor->report, CHECK,
-		    "%s: the route to lo in table %u is missing: what is "
-		    "seized is not delivered here, and refused",
-		    family_text(family), config->route_table);
-		report_remedy(doctor->report,
-		    "%s puts it right; `ip %s route show table %u` shows what "
-		    "is there",
-		    apply, option, config->route_table);
+		    "%s puts it right; `ip %s %s` shows what is there", apply,
+		    family == AF_INET ? "-4" : "-6",
+		    state->missing[i].is_route ? "route show table all"
+					       : "rule");
 	}
 	if (state->others > 0)
 		report_note(doctor->report, CHECK,
@@ -167,7 +158,7 @@ ask(struct doctor *doctor, sa_family_t family, const char *name)
 	    "another rule takes it first: `ip %s rule`; give that one a "
 	    "priority past %u, or set route_priority",
 	    family == AF_INET ? "-4" : "-6",
-	    doctor->config->route_priority + ROUTE_RULES - 1);
+	    doctor->config->route_priority + 2);
 }
 
 static void
@@ -203,26 +194,25 @@ check_family(struct doctor *doctor, sa_family_t family)
 		ask(doctor, family, config->interfaces[i]);
 }
 
-/* Mode local needs none; a gateway may have been here before. */
+/*
+ * Mode local needs none; a gateway may have been here before.  Nothing that is
+ * in place has priority 0.
+ */
 static void
 check_left(struct doctor *doctor, sa_family_t family)
 {
 	struct route_state state;
 	const char *what;
-	size_t i, left;
 
 	if (route_look(family, doctor->config->mark, 0, 0, &state, &what) ==
 		-1 ||
 	    state.is_absent)
 		return;
-	left = state.others + state.has_route;
-	for (i = 0; i < ROUTE_RULES; i++)
-		left += state.has_rule[i];
-	if (left > 0)
+	if (state.others > 0)
 		report_note(doctor->report, CHECK,
 		    "%s: %zu rules or routes of mode gateway are left; %s "
 		    "takes them away",
-		    family_text(family), left, apply);
+		    family_text(family), state.others, apply);
 }
 
 void

@@ -304,7 +304,7 @@ def test_flowtable_is_noted(gate):
 @pytest.mark.parametrize("what, words", [
     (("rule", "del", "pref", "925"), ["priority 925"]),
     (("rule", "del", "pref", "926"), ["priority 926"]),
-    (("route", "flush", "table", "25925"), ["in table 25925"]),
+    (("route", "flush", "table", "25925"), ["route in table 25925"]),
 ], ids=lambda given: " ".join(given))
 def test_routing_gone(gate, family, what, words):
     with repaired(gate):
