@@ -527,13 +527,28 @@ def test_too_few_relays(gate):
           "-o", "workers = 3")
 
 
+def wait_state(pid, letter):
+    """As in proc(5).  A signal takes its time."""
+    while True:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            if file.read().rpartition(")")[2].split()[0] == letter:
+                return
+
+
 @contextlib.contextmanager
 def frozen(pid):
     os.kill(pid, signal.SIGSTOP)
     try:
+        wait_state(pid, "T")
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def wait_gone(pids):
+    """A parent that is stopped reaps nobody: they are zombies."""
+    for pid in pids:
+        wait_state(pid, "Z")
 
 
 def test_relay_stopped(gate):
@@ -541,16 +556,6 @@ def test_relay_stopped(gate):
     with frozen(pid):
         quick(gate, {"processes": [f"postern-relay (pid {pid}) is stopped",
                                    f"`kill -CONT {pid}`"]})
-
-
-def wait_gone(pids):
-    """A parent that is stopped reaps nobody: they are zombies."""
-    for pid in pids:
-        with contextlib.suppress(FileNotFoundError):
-            while True:
-                with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-                    if file.read().rpartition(")")[2].split()[0] == "Z":
-                        break
 
 
 @pytest.fixture(scope="module")
