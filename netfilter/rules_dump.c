@@ -6,8 +6,6 @@
 
 #include "netfilter/rules_dump.h"
 
-#include <sys/socket.h>
-
 #include <arpa/inet.h>
 
 #include <linux/netfilter.h>
@@ -22,11 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE       "postern"
-#define REQUEST_MAX 512
-#define ANSWER_MAX  65536
-#define TRIES       5 /* of a dump, while others change the rules */
-#define NAME_MAX_NF 256 /* NFT_NAME_MAXLEN */
+#include "netfilter/rules_netlink.h"
+
+#define TABLE "postern"
+#define TRIES 5 /* of a dump, while others change the rules */
 
 /* Elements of sets that come and go by packets or time are no settings. */
 #define SET_LIVES (NFT_SET_EVAL | NFT_SET_TIMEOUT)
@@ -44,8 +41,7 @@ struct chain {
 };
 
 struct dump {
-	struct mnl_socket *nl; /* owned, as is all of it */
-	unsigned int sequence;
+	struct rules_netlink link; /* owned, as is all of it */
 	struct set *sets;
 	size_t set_count;
 	struct chain *chains;
@@ -54,18 +50,6 @@ struct dump {
 	size_t element_count;
 	FILE *out; /* borrowed: the rules of a chain, or the table */
 };
-
-/* The way to the kernel. */
-
-static int
-dump_open(struct dump *dump)
-{
-	memset(dump, 0, sizeof(*dump));
-	dump->nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	if (dump->nl == NULL)
-		return -1;
-	return mnl_socket_bind(dump->nl, 0, MNL_SOCKET_AUTOPID);
-}
 
 static void
 free_elements(struct dump *dump)
@@ -81,8 +65,7 @@ dump_close(struct dump *dump)
 {
 	int saved = errno;
 
-	if (dump->nl != NULL)
-		mnl_socket_close(dump->nl);
+	rules_netlink_close(&dump->link);
 	while (dump->set_count > 0) {
 		free(dump->sets[--dump->set_count].name);
 		free(dump->sets[dump->set_count].text);
@@ -95,42 +78,6 @@ dump_close(struct dump *dump)
 	free(dump->sets);
 	free(dump->chains);
 	errno = saved;
-}
-
-/* A request for something of a family: the caller adds attributes. */
-static struct nlmsghdr *
-compose(char buf[REQUEST_MAX], uint16_t type, uint16_t flags, uint8_t family)
-{
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct nfgenmsg *generic;
-
-	nlh->nlmsg_type = (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type);
-	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
-	generic = mnl_nlmsg_put_extra_header(nlh, sizeof(*generic));
-	generic->nfgen_family = family;
-	generic->version = NFNETLINK_V0;
-	return nlh;
-}
-
-static int
-ask_once(struct dump *dump, struct nlmsghdr *nlh, mnl_cb_t each)
-{
-	_Alignas(struct nlmsghdr) char buf[ANSWER_MAX];
-	unsigned int port = mnl_socket_get_portid(dump->nl);
-	ssize_t n;
-	int r;
-
-	nlh->nlmsg_seq = ++dump->sequence;
-	if (mnl_socket_sendto(dump->nl, nlh, nlh->nlmsg_len) == -1)
-		return -1;
-	do {
-		n = mnl_socket_recvfrom(dump->nl, buf, sizeof(buf));
-		if (n == -1)
-			return -1;
-		r = mnl_cb_run(
-		    buf, (size_t)n, dump->sequence, port, each, dump);
-	} while (r > MNL_CB_STOP);
-	return r == MNL_CB_ERROR ? -1 : 0;
 }
 
 /* Texts. */
@@ -152,14 +99,6 @@ put_attribute(FILE *out, const struct nlattr *attr)
 	put_bytes(
 	    out, mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
 	fputc(' ', out);
-}
-
-static const char *
-text_of(const struct nlattr *attr)
-{
-	return mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == -1
-	           ? ""
-	           : mnl_attr_get_str(attr);
 }
 
 /* Those whose type is among wanted, which ends with 0, as text; or NULL. */
@@ -194,19 +133,6 @@ choose_in_message(const struct nlmsghdr *nlh, const uint16_t *wanted)
 	return choose(
 	    mnl_nlmsg_get_payload_offset(nlh, sizeof(struct nfgenmsg)),
 	    mnl_nlmsg_get_payload_len(nlh) - sizeof(struct nfgenmsg), wanted);
-}
-
-static const char *
-name_in_message(const struct nlmsghdr *nlh, uint16_t type)
-{
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
-	{
-		if (mnl_attr_get_type(attr) == type)
-			return text_of(attr);
-	}
-	return "";
 }
 
 /* Sets. */
@@ -260,16 +186,18 @@ compare_text(const void *a, const void *b)
 static int
 read_elements(struct dump *dump, struct set *set)
 {
-	char buf[REQUEST_MAX], *text;
+	_Alignas(struct nlmsghdr) char buf[RULES_NETLINK_REQUEST];
+	char *text;
 	struct nlmsghdr *nlh;
 	size_t size, i;
 	FILE *out;
 
 	free_elements(dump);
-	nlh = compose(buf, NFT_MSG_GETSETELEM, NLM_F_DUMP, NFPROTO_INET);
+	nlh = rules_netlink_compose(
+	    buf, NFT_MSG_GETSETELEM, NLM_F_DUMP, NFPROTO_INET);
 	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, TABLE);
 	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, set->name);
-	if (ask_once(dump, nlh, on_elements) == -1 ||
+	if (rules_netlink_ask(&dump->link, nlh, on_elements, dump) == -1 ||
 	    (out = open_memstream(&text, &size)) == NULL)
 		return -1;
 	if (dump->element_count > 0)
@@ -315,7 +243,7 @@ on_set(const struct nlmsghdr *nlh, void *arg)
 	dump->sets = sets;
 	set = &sets[dump->set_count++];
 	*set = (struct set){
-	    .name = strdup(name_in_message(nlh, NFTA_SET_NAME)),
+	    .name = strdup(rules_netlink_name(nlh, NFTA_SET_NAME)),
 	    .is_anonymous = (flags_of(nlh) & NFT_SET_ANONYMOUS) != 0,
 	    .lives = (flags_of(nlh) & SET_LIVES) != 0,
 	    .text = choose_in_message(nlh, wanted),
@@ -327,13 +255,14 @@ on_set(const struct nlmsghdr *nlh, void *arg)
 static int
 read_sets(struct dump *dump)
 {
-	char buf[REQUEST_MAX];
+	_Alignas(struct nlmsghdr) char buf[RULES_NETLINK_REQUEST];
 	struct nlmsghdr *nlh;
 	size_t i;
 
-	nlh = compose(buf, NFT_MSG_GETSET, NLM_F_DUMP, NFPROTO_INET);
+	nlh = rules_netlink_compose(
+	    buf, NFT_MSG_GETSET, NLM_F_DUMP, NFPROTO_INET);
 	mnl_attr_put_strz(nlh, NFTA_SET_TABLE, TABLE);
-	if (ask_once(dump, nlh, on_set) == -1)
+	if (rules_netlink_ask(&dump->link, nlh, on_set, dump) == -1)
 		return -1;
 	for (i = 0; i < dump->set_count; i++)
 		if (!dump->sets[i].lives &&
@@ -353,7 +282,8 @@ put_lookup(struct dump *dump, const struct nlattr *attr)
 	if (mnl_attr_get_type(attr) == NFTA_LOOKUP_SET)
 		for (i = 0; i < dump->set_count; i++)
 			if (dump->sets[i].is_anonymous &&
-			    strcmp(dump->sets[i].name, text_of(attr)) == 0) {
+			    strcmp(dump->sets[i].name,
+				rules_netlink_text(attr)) == 0) {
 				fprintf(
 				    dump->out, "{ %s} ", dump->sets[i].text);
 				return;
@@ -370,7 +300,7 @@ put_expression(struct dump *dump, const struct nlattr *expression)
 	mnl_attr_for_each_nested(attr, expression)
 	{
 		if (mnl_attr_get_type(attr) == NFTA_EXPR_NAME)
-			name = text_of(attr);
+			name = rules_netlink_text(attr);
 		if (mnl_attr_get_type(attr) == NFTA_EXPR_DATA)
 			data = attr;
 	}
@@ -415,7 +345,7 @@ on_chain(const struct nlmsghdr *nlh, void *arg)
 	struct chain *chains, *chain;
 
 	/* The kernel filters these by family alone. */
-	if (strcmp(name_in_message(nlh, NFTA_CHAIN_TABLE), TABLE) != 0)
+	if (strcmp(rules_netlink_name(nlh, NFTA_CHAIN_TABLE), TABLE) != 0)
 		return MNL_CB_OK;
 	chains = reallocarray(
 	    dump->chains, dump->chain_count + 1, sizeof(*chains));
@@ -423,7 +353,7 @@ on_chain(const struct nlmsghdr *nlh, void *arg)
 		return MNL_CB_ERROR;
 	dump->chains = chains;
 	chain = &chains[dump->chain_count++];
-	chain->name = strdup(name_in_message(nlh, NFTA_CHAIN_NAME));
+	chain->name = strdup(rules_netlink_name(nlh, NFTA_CHAIN_NAME));
 	chain->text = choose_in_message(nlh, wanted);
 	return chain->name == NULL || chain->text == NULL ? MNL_CB_ERROR
 	                                                  : MNL_CB_OK;
@@ -432,13 +362,14 @@ on_chain(const struct nlmsghdr *nlh, void *arg)
 static int
 put_rules(struct dump *dump, const char *chain)
 {
-	char buf[REQUEST_MAX];
+	_Alignas(struct nlmsghdr) char buf[RULES_NETLINK_REQUEST];
 	struct nlmsghdr *nlh;
 
-	nlh = compose(buf, NFT_MSG_GETRULE, NLM_F_DUMP, NFPROTO_INET);
+	nlh = rules_netlink_compose(
+	    buf, NFT_MSG_GETRULE, NLM_F_DUMP, NFPROTO_INET);
 	mnl_attr_put_strz(nlh, NFTA_RULE_TABLE, TABLE);
 	mnl_attr_put_strz(nlh, NFTA_RULE_CHAIN, chain);
-	return ask_once(dump, nlh, on_rule);
+	return rules_netlink_ask(&dump->link, nlh, on_rule, dump);
 }
 
 /* The table. */
@@ -460,23 +391,25 @@ on_table(const struct nlmsghdr *nlh, void *arg)
 static int
 put_table(struct dump *dump)
 {
-	char buf[REQUEST_MAX];
+	_Alignas(struct nlmsghdr) char buf[RULES_NETLINK_REQUEST];
 	struct nlmsghdr *nlh;
 
-	nlh = compose(buf, NFT_MSG_GETTABLE, 0, NFPROTO_INET);
+	nlh = rules_netlink_compose(buf, NFT_MSG_GETTABLE, 0, NFPROTO_INET);
 	mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, TABLE);
-	return ask_once(dump, nlh, on_table);
+	return rules_netlink_ask(&dump->link, nlh, on_table, dump);
 }
 
 static int
 put_parts(struct dump *dump)
 {
-	char buf[REQUEST_MAX];
+	_Alignas(struct nlmsghdr) char buf[RULES_NETLINK_REQUEST];
 	struct nlmsghdr *nlh;
 	size_t i;
 
-	nlh = compose(buf, NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_INET);
-	if (read_sets(dump) == -1 || ask_once(dump, nlh, on_chain) == -1)
+	nlh = rules_netlink_compose(
+	    buf, NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_INET);
+	if (read_sets(dump) == -1 ||
+	    rules_netlink_ask(&dump->link, nlh, on_chain, dump) == -1)
 		return -1;
 	for (i = 0; i < dump->chain_count; i++) {
 		fprintf(dump->out, "\tchain %s {\n\t\t%s\n",
@@ -495,12 +428,12 @@ put_parts(struct dump *dump)
 static char *
 dump_once(void)
 {
-	struct dump dump;
+	struct dump dump = {0};
 	char *text = NULL;
 	size_t size;
 	int ret = -1, saved;
 
-	if (dump_open(&dump) == 0 &&
+	if (rules_netlink_open(&dump.link) == 0 &&
 	    (dump.out = open_memstream(&text, &size)) != NULL) {
 		fputs("table inet " TABLE " {\n", dump.out);
 		if ((ret = put_table(&dump)) == 0)
@@ -530,106 +463,4 @@ rules_dump(void)
 		if ((text = dump_once()) != NULL || errno != EINTR)
 			break;
 	return text;
-}
-
-/* What goes past. */
-
-struct passing {
-	struct dump dump; /* first, for ask_once's callers */
-	rules_bypass each;
-	void *arg; /* borrowed */
-	char last[NAME_MAX_NF]; /* that was told */
-};
-
-static const char *
-family_text(const struct nlmsghdr *nlh)
-{
-	const struct nfgenmsg *generic = mnl_nlmsg_get_payload(nlh);
-
-	switch (generic->nfgen_family) {
-	case NFPROTO_INET:
-		return "inet";
-	case NFPROTO_IPV4:
-		return "ip";
-	case NFPROTO_IPV6:
-		return "ip6";
-	case NFPROTO_NETDEV:
-		return "netdev";
-	default:
-		return "?";
-	}
-}
-
-static void
-tell(struct passing *passing, const struct nlmsghdr *nlh, const char *kind,
-    const char *table, const char *name)
-{
-	char text[NAME_MAX_NF];
-
-	snprintf(text, sizeof(text), "%s %s %s", family_text(nlh), table, name);
-	if (strcmp(text, passing->last) == 0)
-		return;
-	strlcpy(passing->last, text, sizeof(passing->last));
-	passing->each(passing->arg, kind, text);
-}
-
-static int
-on_flowtable(const struct nlmsghdr *nlh, void *arg)
-{
-	tell(arg, nlh, "flowtable", name_in_message(nlh, NFTA_FLOWTABLE_TABLE),
-	    name_in_message(nlh, NFTA_FLOWTABLE_NAME));
-	return MNL_CB_OK;
-}
-
-static bool
-has_fwd(const struct nlattr *expressions)
-{
-	const struct nlattr *expression, *attr;
-
-	mnl_attr_for_each_nested(expression, expressions)
-	{
-		mnl_attr_for_each_nested(attr, expression)
-		{
-			if (mnl_attr_get_type(attr) == NFTA_EXPR_NAME &&
-			    strcmp(text_of(attr), "fwd") == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
-static int
-on_netdev_rule(const struct nlmsghdr *nlh, void *arg)
-{
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
-	{
-		if (mnl_attr_get_type(attr) == NFTA_RULE_EXPRESSIONS &&
-		    has_fwd(attr))
-			tell(arg, nlh, "fwd",
-			    name_in_message(nlh, NFTA_RULE_TABLE),
-			    name_in_message(nlh, NFTA_RULE_CHAIN));
-	}
-	return MNL_CB_OK;
-}
-
-int
-rules_bypass_each(rules_bypass each, void *arg)
-{
-	struct passing passing = {.each = each, .arg = arg};
-	char buf[REQUEST_MAX];
-	int ret;
-
-	if ((ret = dump_open(&passing.dump)) == 0)
-		ret = ask_once(&passing.dump,
-		    compose(
-			buf, NFT_MSG_GETFLOWTABLE, NLM_F_DUMP, NFPROTO_UNSPEC),
-		    on_flowtable);
-	if (ret == 0)
-		ret = ask_once(&passing.dump,
-		    compose(buf, NFT_MSG_GETRULE, NLM_F_DUMP, NFPROTO_NETDEV),
-		    on_netdev_rule);
-	dump_close(&passing.dump);
-	return ret;
 }

@@ -8,8 +8,6 @@
  * there.  Needs CAP_NET_ADMIN.
  */
 
-#include <stdbool.h>
-
 /*
  * rules_dump writes the table `inet postern` as text that is the same for
  * tables that do the same: a line a rule, its expressions as the kernel's
@@ -28,14 +26,5 @@
  * no such table.
  */
 char *rules_dump(void);
-
-/*
- * rules_bypass_each finds in all tables what takes packets past all rules:
- * flowtables (kind "flowtable"), and `fwd` in the netdev hooks (kind "fwd").
- * name is "inet fw ft", or the chain's, once; borrowed.  Returns 0, or -1 with
- * errno set.
- */
-typedef void (*rules_bypass)(void *arg, const char *kind, const char *name);
-int rules_bypass_each(rules_bypass, void *arg);
 
 #endif

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "netfilter/rules_dump.h"
+#include "netfilter/rules_bypass.h"
 #include "netfilter/rules_live.h"
 #include "proxy/doctor.h"
 #include "proxy/doctor_link.h"
