@@ -8,7 +8,6 @@
 #include <openssl/err.h>
 #include <openssl/pool.h>
 #include <openssl/x509.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -255,6 +254,35 @@ size_t
 store_skipped(const struct store *store)
 {
 	return store->skipped;
+}
+
+size_t
+store_count_ended(const struct store *store, int64_t at)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < store->count; i++)
+		if (store->anchors[i].until < at)
+			count++;
+	return count;
+}
+
+bool
+store_next_end(const struct store *store, int64_t at, int64_t *end,
+    char name[STORE_NAME_MAX])
+{
+	const struct cert *first = NULL;
+	char subject[CERT_NAME_MAX];
+
+	for (size_t i = 0; i < store->count; i++)
+		if (store->anchors[i].until >= at &&
+		    (first == NULL || store->anchors[i].until < first->until))
+			first = &store->anchors[i];
+	if (first == NULL)
+		return false;
+	*end = first->until;
+	snprintf(name, STORE_NAME_MAX, "%s", cert_subject_text(first, subject));
+	return true;
 }
 
 static int

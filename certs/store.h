@@ -8,7 +8,9 @@
  * reload.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct cert;
 struct crypto_buffer_st;
@@ -18,6 +20,7 @@ struct X509_name_st;
 
 #define STORE_ERROR_MAX 256
 #define STORE_CERTS_MAX 8192
+#define STORE_NAME_MAX  96
 
 /*
  * store_from_pem reads every certificate in the text.  A block that cannot be
@@ -37,6 +40,14 @@ struct store *store_ref(struct store *);
 void store_free(struct store *);
 size_t store_count(const struct store *);
 size_t store_skipped(const struct store *);
+/* How many anchors are past their dates at that time. */
+size_t store_count_ended(const struct store *, int64_t at);
+/*
+ * store_next_end finds the anchor that ends first of those good at that time,
+ * and names it; false where there is none.
+ */
+bool store_next_end(
+    const struct store *, int64_t at, int64_t *end, char name[STORE_NAME_MAX]);
 
 /*
  * For certs alone.  store_find returns the first of *count anchors with this

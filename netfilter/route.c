@@ -44,7 +44,6 @@
 #include <string.h>
 
 #define ROUTE_LOOPBACK   "lo"
-#define ROUTE_WANTED     4 /* entries of one family: the route, three rules */
 #define ROUTE_FOUND_MAX  256 /* past that something is wrong */
 #define ROUTE_REQUEST    512 /* bytes */
 #define ROUTE_ANSWER_MAX 32768
@@ -536,6 +535,54 @@ route_remove(const char **what)
 			goto out;
 	ret = 0;
 out:
+	route_close(&route);
+	return ret;
+}
+
+static void
+compare(struct route_state *state, const struct entry *wanted,
+    const struct found *found)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < found->count; i++)
+		if (!is_among(&found->entries[i], wanted, ROUTE_WANTED))
+			state->others++;
+	for (i = 0; i < ROUTE_WANTED; i++) {
+		if (is_among(&wanted[i], found->entries, found->count))
+			continue;
+		state->missing[n].is_route = is_route(&wanted[i]);
+		state->missing[n++].number = is_route(&wanted[i])
+		                                 ? wanted[i].table
+		                                 : wanted[i].priority;
+	}
+	state->missing_count = n;
+}
+
+int
+route_look(sa_family_t family, const struct route_settings *settings,
+    struct route_state *state, const char **what)
+{
+	struct entry wanted[ROUTE_WANTED];
+	struct found found;
+	struct route route;
+	int ret;
+
+	memset(state, 0, sizeof(*state));
+	*what = "looking for the bridge";
+	if (wanted_of(wanted, (uint8_t)family, settings) == -1)
+		return -1;
+	*what = "opening rtnetlink";
+	if ((ret = route_open(&route)) == 0) {
+		*what = "reading the routing rules";
+		ret = find_ours(&route, (uint8_t)family, &found);
+	}
+	if (ret == 0)
+		compare(state, wanted, &found);
+	else if (is_absent((uint8_t)family)) {
+		state->is_absent = true;
+		ret = 0;
+	}
 	route_close(&route);
 	return ret;
 }

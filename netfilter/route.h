@@ -8,10 +8,13 @@
  * that is put in place carries ROUTE_PROTOCOL, and nothing else is touched.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define ROUTE_PROTOCOL 125 /* as in ip-route(8)'s "proto" */
+#define ROUTE_WANTED   4 /* rules and routes of one family */
 
 /* Nobody's: 192.0.0.8 is the dummy address of RFC 7600. */
 #define ROUTE_HOP_IPV4 "192.0.0.8"
@@ -42,5 +45,20 @@ int route_apply(
 
 /* route_remove takes away whatever carries ROUTE_PROTOCOL; as route_apply. */
 int route_remove(const char **what);
+
+/* What of it is in place for one family. */
+struct route_state {
+	bool is_absent; /* the host does without the family */
+	size_t others; /* of postern's, left there under other settings */
+	size_t missing_count;
+	struct {
+		bool is_route;
+		uint32_t number; /* the rule's priority, the route's table */
+	} missing[ROUTE_WANTED];
+};
+
+/* route_look changes nothing; as route_apply otherwise. */
+int route_look(sa_family_t, const struct route_settings *, struct route_state *,
+    const char **what);
 
 #endif

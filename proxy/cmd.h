@@ -20,6 +20,7 @@ int cmd_rules(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_observed(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

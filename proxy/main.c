@@ -22,6 +22,7 @@ static const struct command {
     {"status", cmd_status, "say whether it serves and the rules stand"},
     {"observed", cmd_observed, "list what would be refused once enforced"},
     {"probe", cmd_probe, "show what would happen to mail for a domain"},
+    {"doctor", cmd_doctor, "say whether all is well on this machine"},
     {"verify", cmd_verify, "judge a certificate chain from a file"},
     {"version", cmd_version, "say which version this is"},
 };

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +15,8 @@
 #include <unistd.h>
 
 #include "proxy/base/clock.h"
-#include "proxy/base/sandbox.h"
 #include "proxy/config.h"
+#include "proxy/confine.h"
 #include "proxy/plan.h"
 #include "proxy/policy/dns_name.h"
 #include "proxy/probe_policy.h"
@@ -240,28 +239,6 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 		    "DNS and MTA-STS did not answer in time (see --limit)");
 }
 
-/* As the children of `postern run`, this reads what servers send. */
-static int
-lock_in(const struct spawn *program, char error[PROBE_ERROR_MAX])
-{
-	static const char *const no_paths[] = {NULL};
-	const char *why;
-
-	if (program->changes_user &&
-	    (setgroups(0, NULL) == -1 ||
-		setresgid(program->gid, program->gid, program->gid) == -1 ||
-		setresuid(program->uid, program->uid, program->uid) == -1)) {
-		snprintf(error, PROBE_ERROR_MAX, "change of user: %s",
-		    strerror(errno));
-		return -1;
-	}
-	if (sandbox_enter(SANDBOX_RELAY, no_paths, &why) == 0)
-		return 0;
-	snprintf(
-	    error, PROBE_ERROR_MAX, "sandbox: %s: %s", why, strerror(errno));
-	return -1;
-}
-
 /* A name that servers may take for one: that of this host, with a domain. */
 static void
 find_hello(struct probe *probe)
@@ -308,7 +285,8 @@ set_up(struct probe *probe, struct config *config)
 		return -1;
 	}
 	context->policy = probe_policy_client(probe->policy);
-	return lock_in(&probe->program, probe->error);
+	/* As the children of `postern run`, this reads what servers send. */
+	return confine(&probe->program, probe->error);
 }
 
 static int

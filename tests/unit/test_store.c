@@ -154,6 +154,34 @@ test_find(void **state)
 	free(text);
 }
 
+/* Two anchors, of which one ends a day before the other is looked at. */
+static void
+test_ends(void **state)
+{
+	char *text, name[STORE_NAME_MAX];
+	struct store *store;
+	int64_t end, last;
+	size_t len;
+
+	(void)state;
+	text = case_text("cross_expired_root", "trust", &len);
+	store = read_store(text);
+	assert_int_equal(store_count(store), 2);
+	assert_true(store_next_end(store, CASE_AT - 2 * CASE_DAY, &end, name));
+	assert_string_equal(name, "CN=Gone Root");
+	assert_in_range(end, CASE_AT - CASE_DAY - 1, CASE_AT - CASE_DAY);
+	assert_int_equal(store_count_ended(store, end), 0);
+	assert_int_equal(store_count_ended(store, end + 1), 1);
+	assert_true(store_next_end(store, end + 1, &last, name));
+	assert_string_equal(name, "CN=New Root");
+	assert_true(last > CASE_AT);
+	assert_int_equal(store_count_ended(store, last), 1);
+	assert_int_equal(store_count_ended(store, last + 1), 2);
+	assert_false(store_next_end(store, last + 1, &last, name));
+	store_free(store);
+	free(text);
+}
+
 int
 main(void)
 {
@@ -163,6 +191,7 @@ main(void)
 	    cmocka_unit_test(test_given_twice),
 	    cmocka_unit_test(test_too_many),
 	    cmocka_unit_test(test_find),
+	    cmocka_unit_test(test_ends),
 	};
 
 	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
