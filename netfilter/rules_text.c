@@ -291,12 +291,54 @@ static const char closed_output[] =
     "		tcp dport @P fib daddr type != local reject with tcp reset\n"
     "	}\n";
 
+/* One routing rule of a family, as ip(8) has it. */
+static void
+write_rule(FILE *out, const char *family, const struct config *config,
+    uint32_t priority, const char *from, const char *action)
+{
+	fprintf(out,
+	    "#   ip %s rule add pref %" PRIu32 "%s fwmark 0x%" PRIx32
+	    "/0x%" PRIx32 " %s protocol %d\n",
+	    family, priority, from, config->mark, config->mark, action,
+	    ROUTE_PROTOCOL);
+}
+
+static void
+write_way_out(FILE *out, const char *family, const struct config *config)
+{
+	const uint32_t table = config->route_table + 1;
+	const char *hop = strcmp(family, "-4") == 0 ? ROUTE_HOP_IPV4
+	                                            : ROUTE_HOP_IPV6;
+	char action[32];
+
+	fprintf(out,
+	    "#   ip %s route add default via %s dev %s onlink table %" PRIu32
+	    " proto %d\n"
+	    "#   ip %s neigh add %s lladdr %s dev %s nud permanent\n",
+	    family, hop, config->bridge, table, ROUTE_PROTOCOL, family, hop,
+	    ROUTE_HOP_MAC_TEXT, config->bridge);
+	snprintf(action, sizeof(action), "lookup %" PRIu32, table);
+	write_rule(
+	    out, family, config, config->route_priority, " iif lo", action);
+}
+
+static void
+write_detour(FILE *out, const char *family, const struct config *config)
+{
+	const uint32_t first = config->route_priority;
+	char action[32];
+
+	snprintf(action, sizeof(action), "goto %" PRIu32, first + 2);
+	write_rule(out, family, config, first, " iif lo", action);
+	write_rule(out, family, config, first + 2, " iif lo", "nop");
+}
+
 /* For the reader of `postern rules show`; nft skips it. */
 static void
 write_routing(FILE *out, const struct config *config)
 {
-	const uint32_t first = config->route_priority;
 	const char *const families[] = {"-4", "-6"};
+	char action[32];
 	size_t i;
 
 	fputs("# and this routing:\n", out);
@@ -305,23 +347,14 @@ write_routing(FILE *out, const struct config *config)
 		    "#   ip %s route add local default dev lo table %" PRIu32
 		    " proto %d\n",
 		    families[i], config->route_table, ROUTE_PROTOCOL);
-		fprintf(out,
-		    "#   ip %s rule add pref %" PRIu32
-		    " iif lo fwmark 0x%" PRIx32 "/0x%" PRIx32 " goto %" PRIu32
-		    " protocol %d\n",
-		    families[i], first, config->mark, config->mark, first + 2,
-		    ROUTE_PROTOCOL);
-		fprintf(out,
-		    "#   ip %s rule add pref %" PRIu32 " fwmark 0x%" PRIx32
-		    "/0x%" PRIx32 " lookup %" PRIu32 " protocol %d\n",
-		    families[i], first + 1, config->mark, config->mark,
-		    config->route_table, ROUTE_PROTOCOL);
-		fprintf(out,
-		    "#   ip %s rule add pref %" PRIu32
-		    " iif lo fwmark 0x%" PRIx32 "/0x%" PRIx32
-		    " nop protocol %d\n",
-		    families[i], first + 2, config->mark, config->mark,
-		    ROUTE_PROTOCOL);
+		if (config->mode == CONFIG_BRIDGE)
+			write_way_out(out, families[i], config);
+		else
+			write_detour(out, families[i], config);
+		snprintf(action, sizeof(action), "lookup %" PRIu32,
+		    config->route_table);
+		write_rule(out, families[i], config, config->route_priority + 1,
+		    "", action);
 	}
 }
 

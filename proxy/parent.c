@@ -36,40 +36,6 @@ parent_begin_log(const struct config *config)
 	log_set_verbose(config->log.verbose);
 }
 
-int
-parent_apply_rules(struct parent *parent, const struct config *config,
-    char error[RULES_ERROR_MAX])
-{
-	int r;
-
-	if (!parent->plan.manages_rules)
-		return 0;
-	if ((r = rules_apply(config, error)) == -1)
-		return -1;
-	if (error[0] != '\0')
-		log_warnx("rules: %s", error);
-	parent->awaits_bridge = r == 1;
-	return 0;
-}
-
-/* At each tick, until it is there. */
-static void
-look_for_bridge(struct parent *parent)
-{
-	char error[RULES_ERROR_MAX];
-	int r;
-
-	if (!parent->awaits_bridge || parent->phase == PHASE_STOPPING)
-		return;
-	if ((r = rules_apply(parent->now.config, error)) == 1)
-		return;
-	if (r == -1)
-		log_errx("rules: %s", error);
-	else
-		log_info("the bridge is there: the rules are in place");
-	parent->awaits_bridge = r == -1;
-}
-
 static const char *
 title_word(const struct parent *parent, bool serves)
 {
@@ -248,7 +214,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		is_well = ping(parent->relays[i]) && is_well;
 	if (is_well)
 		notify_watchdog(&parent->notify);
-	look_for_bridge(parent);
+	parent_look_for_bridge(parent);
 	parent_tell_status(parent); /* the number of sessions */
 }
 
@@ -373,6 +339,7 @@ clear(struct parent *parent)
 {
 	parent_free_children(parent);
 	parent_clear_reload(parent);
+	parent_unwatch_rules(parent);
 	while (parent->event_count > 0)
 		event_free(parent->events[--parent->event_count]);
 	if (parent->base != NULL)
@@ -391,6 +358,7 @@ parent_run(const struct parent_options *options)
 	    .now.relay_fd = -1,
 	    .next.fd = -1,
 	    .next.relay_fd = -1,
+	    .rules_watch.fd = -1,
 	};
 	enum cmd_exit code;
 
@@ -402,9 +370,11 @@ parent_run(const struct parent_options *options)
 		fatalx("no event loop");
 	watch_all(&parent);
 	parent_init_reload(&parent);
+	parent_watch_rules(&parent);
 	parent_start_children(&parent);
 	if (event_base_dispatch(parent.base) == -1)
 		fatalx("event loop");
+	parent_unwatch_rules(&parent);
 	code = remove_rules(&parent);
 	log_info("stopped");
 out:

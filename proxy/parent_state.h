@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "netfilter/rules.h"
+#include "netfilter/rules_watch.h"
 #include "proxy/config.h"
 #include "proxy/generation.h"
 #include "proxy/notify.h"
@@ -46,6 +47,8 @@ struct parent {
 	struct process *next_policy; /* NULL: none is */
 	struct process *old_policy; /* on its way out after one */
 	struct event *reload_limit;
+	struct rules_watch rules_watch;
+	struct event *rules_event; /* NULL: nobody watches over them */
 	bool awaits_bridge; /* the rules are closed until it is there */
 	bool has_left_gate; /* a stop has taken the queue away */
 	bool wants_reload; /* another, when this one is through */
@@ -54,12 +57,18 @@ struct parent {
 
 /* parent.c */
 void parent_begin_log(const struct config *);
-int parent_apply_rules(
-    struct parent *, const struct config *, char error[RULES_ERROR_MAX]);
 /* Tells the service manager how things stand. */
 void parent_tell_status(const struct parent *);
 /* Takes the next step of a stop, now that a child has ended. */
 void parent_go_on_stopping(struct parent *);
+
+/* parent_rules.c */
+int parent_apply_rules(
+    struct parent *, const struct config *, char error[RULES_ERROR_MAX]);
+/* At each tick, until it is there. */
+void parent_look_for_bridge(struct parent *);
+void parent_watch_rules(struct parent *);
+void parent_unwatch_rules(struct parent *);
 
 /* parent_children.c */
 void parent_start_children(struct parent *);
