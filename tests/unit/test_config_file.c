@@ -326,6 +326,16 @@ static const struct row errors[] = {
     {"gate { admission = off }\ndestination d { match = [192.0.2.1] }",
 	"@:2: 'd': client and destination blocks are only for a gate that is"
 	" not off"},
+    /* postern's own bit says nothing of a client */
+    {"\nclient c { marks = [\"0x100/0x100\"]; verdict = exempt }",
+	"@:2: marks: '0x100/0x100' of client 'c' asks for postern's own bit"
+	" (mark = 0x100)"},
+    {"client c { marks = [2, \"0/0x100\"]; verdict = exempt }",
+	"@:1: marks: '0x0/0x100' of client 'c' asks for postern's own bit"
+	" (mark = 0x100)"},
+    {"mark = 8\nclient b {}\nclient c { marks = [0x18] }",
+	"@:3: marks: '0x18/0xffffffff' of client 'c' asks for postern's own"
+	" bit (mark = 0x8)"},
     /* text that is no UCL */
     {"workers = 1\nserver s {\n", "@:2: what opens here lacks its '}'"},
     {"workers = 1\r\n\r\ndns {\r\n # {\r\n x = 1\r\n}\r\n",
