@@ -273,6 +273,8 @@ test_mark(void **state)
 	    {"2/1", NULL, "no packet has"},
 	    {"0x100000000", NULL, "no packet has"},
 	    {"1/0x100000001", NULL, "no packet has"},
+	    {"0000000000000000000000000000000000000001/1", "0x1/0x1", NULL},
+	    {"0x00000000000000000000000000000f00000000", NULL, "no packet has"},
 	    {"", NULL, "not a packet mark"},
 	    {"/", NULL, "not a packet mark"},
 	    {"1/", NULL, "not a packet mark"},
