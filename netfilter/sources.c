@@ -16,12 +16,14 @@
 #define CHAINS       (SOURCES_MAX * 2)
 #define MILLI        1000 /* of one connection */
 #define IPV6_NET_LEN 8 /* bytes that tell clients apart (RFC 6177) */
+/* Of one relay: more than any limit, and all relays' fit their sum. */
+#define SESSIONS_MAX (1U << 24)
 
 struct source {
 	LIST_ENTRY(source) chain;
 	TAILQ_ENTRY(source) age;
 	struct address address; /* as of key_of; AF_UNSPEC: a free place */
-	uint16_t sessions[SOURCES_RELAYS_MAX];
+	uint32_t sessions[SOURCES_RELAYS_MAX];
 	uint32_t sessions_all;
 	int64_t level; /* thousandths of connections that it may open now */
 	int64_t filled_ms;
@@ -169,8 +171,7 @@ sources_sessions(const struct sources *sources, const struct address *address)
 static void
 set_sessions(struct source *source, size_t relay, uint32_t sessions)
 {
-	uint16_t count = sessions > UINT16_MAX ? UINT16_MAX
-	                                       : (uint16_t)sessions;
+	uint32_t count = sessions > SESSIONS_MAX ? SESSIONS_MAX : sessions;
 
 	source->sessions_all -= source->sessions[relay];
 	source->sessions_all += count;
