@@ -31,7 +31,7 @@
 struct queue {
 	struct mnl_socket *socket;
 	uint16_t number;
-	uint8_t messages[QUEUE_BURST][MESSAGE_BYTES];
+	_Alignas(NLMSG_ALIGNTO) uint8_t messages[QUEUE_BURST][MESSAGE_BYTES];
 	struct iovec vectors[QUEUE_BURST];
 	struct sockaddr_nl senders[QUEUE_BURST];
 	struct mmsghdr heads[QUEUE_BURST];
