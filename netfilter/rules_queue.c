@@ -119,7 +119,11 @@ out:
 	return ret;
 }
 
-/* Every message of a batch is answered; the first error is the outcome. */
+/*
+ * Every message of a batch is answered, or the batch by one error; the first
+ * error is the outcome.  The answers are there when the batch has been sent:
+ * one that is not never comes, and is not waited for.
+ */
 static int
 read_answers(struct mnl_socket *socket, uint32_t count)
 {
@@ -146,7 +150,9 @@ batch_send(struct batch *b, uint32_t answers)
 	struct mnl_socket *socket;
 	int saved, ret = -1;
 
-	if ((socket = mnl_socket_open(NETLINK_NETFILTER)) == NULL)
+	socket = mnl_socket_open2(
+	    NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (socket == NULL)
 		return -1;
 	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 &&
 	    mnl_socket_sendto(socket, mnl_nlmsg_batch_head(b->batch),
