@@ -16,6 +16,7 @@
 
 #include "netfilter/packet.h"
 #include "netfilter/rules_queue.h"
+#include "proxy/base/sandbox.h"
 #include "proxy/config.h"
 #include "tests/unit/netns.h"
 
@@ -320,6 +321,32 @@ test_taken(void **state)
 	netns_assert_received("a");
 }
 
+/* As postern-gate does: opened outside, served from inside. */
+static void
+test_in_the_jail(void **state)
+{
+	const char *const paths[] = {NULL};
+	const char *why;
+	int status;
+	pid_t pid;
+
+	NEEDS_QUEUE();
+	open_queue();
+	send_letters("adrm");
+	assert_int_not_equal(pid = fork(), -1);
+	if (pid == 0) {
+		if (sandbox_enter(SANDBOX_GATE, paths, &why) == -1)
+			_exit(1);
+		if (queue_serve(queue, judge, judged) != 4 ||
+		    queue_serve(queue, judge, judged) != 0)
+			_exit(2);
+		_exit(strcmp(judged, "adrm") == 0 ? 0 : 3);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	netns_assert_received("ar");
+}
+
 static void
 test_no_capability(void **state)
 {
@@ -352,6 +379,7 @@ main(void)
 	    TEST(test_full),
 	    TEST(test_forged),
 	    TEST(test_taken),
+	    TEST(test_in_the_jail),
 	    TEST(test_no_capability),
 	};
 
