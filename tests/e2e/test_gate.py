@@ -208,6 +208,16 @@ def test_connection_rate(lab, start_gateway, mail, neighbour, ipv6):
         assert time.monotonic() < until
 
 
+def let_in(lab, mail, seconds=10):
+    """Delivers as soon as sessions that are over no longer count."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return deliver(lab, mail)
+        except ConnectionRefusedError:
+            assert time.monotonic() < until
+
+
 def test_sessions_of_all_relays(lab, start_gateway, mail, neighbour):
     gateway = start_gateway(
         "workers = 3", 'client "lan" { match = ["198.51.100.0/24"];'
@@ -221,10 +231,8 @@ def test_sessions_of_all_relays(lab, start_gateway, mail, neighbour):
         gateway.log.wait(re.compile("it has 4 sessions already"))
         assert not refused(lab, mail, ns=neighbour)
         clients[0].close()
-        until = time.monotonic() + 10
-        while refused(lab, mail):
-            assert time.monotonic() < until
-    assert deliver(lab, mail).code == 250
+        let_in(lab, mail)
+    assert let_in(lab, mail).code == 250
 
 
 def test_a_relays_sessions_end_with_it(lab, start_gateway, mail):
@@ -246,10 +254,7 @@ def test_full_relays(lab, start_gateway, mail):
         assert one.reply().code == two.reply().code == 220
         assert refused(lab, mail)
         gateway.log.wait(re.compile("every postern-relay is full"))
-    until = time.monotonic() + 10
-    while refused(lab, mail):
-        assert time.monotonic() < until
-    assert deliver(lab, mail).code == 250
+    assert let_in(lab, mail).code == 250
 
 
 def test_told_once_in_a_while(lab, start_gateway, mail):
