@@ -57,6 +57,7 @@ struct gate {
 	struct event *queue_events[CONFIG_QUEUES_MAX];
 	size_t queue_count;
 	struct event *start; /* what ends the wait; NULL: it is over */
+	bool has_told_mark; /* that the rules know another */
 	struct interface interfaces[INTERFACES_MAX];
 };
 
@@ -198,6 +199,24 @@ exempt(struct gate *gate, struct inquiry *inquiry, uint32_t mark)
 	    QUEUE_ACCEPT, true, mark | gate->config->mark};
 }
 
+/*
+ * Refused once, and put to the gate again instead of being reset: rules that
+ * know another mark would send it round for ever.
+ */
+static bool
+came_back(struct gate *gate, const struct queue_packet *queued)
+{
+	if ((queued->mark & gate->config->mark) == 0)
+		return false;
+	if (!gate->has_told_mark)
+		log_warnx("what is refused is dropped, not reset: the rules in "
+			  "place are not for mark = 0x%x (postern rules apply "
+			  "loads those that are)",
+		    gate->config->mark);
+	gate->has_told_mark = true;
+	return true;
+}
+
 static struct queue_answer
 judge(void *arg, const struct queue_packet *queued)
 {
@@ -207,6 +226,8 @@ judge(void *arg, const struct queue_packet *queued)
 	struct inquiry inquiry = {.now_ms = clock_monotonic_ms()};
 	struct admission_packet asked;
 
+	if (came_back(gate, queued))
+		return drop;
 	if (!packet_parse(queued->data, queued->len, &inquiry.packet) ||
 	    inquiry.packet.protocol != IPPROTO_TCP ||
 	    (inquiry.packet.tcp_flags & (PACKET_SYN | PACKET_ACK)) !=

@@ -321,6 +321,18 @@ def test_stop_leaves_a_road_that_refuses(lab, gateway, mail):
     assert deliver(lab, mail).code == 250
 
 
+def test_rules_of_another_mark(lab, start_gateway, mail):
+    """They do not know what comes back refused, and put it to the gate
+    again: it is dropped, and goes round no further."""
+    rules = 'client "all" { verdict = reject }'
+    gateway = start_gateway(rules)
+    gateway.configure(lab.config(rules, "mark = 0x200"))
+    gateway.command("rules", "apply", "-c", gateway.config_path)
+    before = judged(lab.gateway)[0]
+    assert dropped(lab, mail[1], 2.5)
+    assert 2 <= judged(lab.gateway)[0] - before <= 8  # with SYNs sent again
+
+
 def flood(lab, server, count, first=20000):
     """Connections begun, from as many ports, and not waited for."""
     sockets = []
