@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHAINS       (SOURCES_MAX * 2)
+#define CHAINS       ((size_t)SOURCES_MAX * 2)
 #define MILLI        1000 /* of one connection */
+#define BURST_MS     (INT64_C(1000) * SOURCES_BURST_S)
 #define IPV6_NET_LEN 8 /* bytes that tell clients apart (RFC 6177) */
 /* Of one relay: more than any limit, and all relays' fit their sum. */
 #define SESSIONS_MAX (1U << 24)
@@ -33,8 +34,8 @@ struct source {
 
 struct sources {
 	uint64_t key;
-	LIST_HEAD(, source) chains[CHAINS];
-	TAILQ_HEAD(, source) ages; /* longest unused first */
+	LIST_HEAD(source_chain, source) chains[CHAINS];
+	TAILQ_HEAD(source_ages, source) ages; /* longest unused first */
 	struct source places[SOURCES_MAX];
 };
 
@@ -133,8 +134,8 @@ fill(struct source *source, uint32_t rate, int64_t now_ms)
 		source->level = full;
 	else {
 		passed = now_ms - source->filled_ms;
-		if (passed > SOURCES_BURST_S * 1000)
-			passed = SOURCES_BURST_S * 1000;
+		if (passed > BURST_MS)
+			passed = BURST_MS;
 		/* A thousandth a millisecond is one a second. */
 		source->level += passed * (int64_t)rate;
 	}
@@ -183,10 +184,9 @@ sources_told(struct sources *sources, const struct address *address,
     size_t relay, uint32_t sessions)
 {
 	const struct address key = key_of(address);
-	struct source *source;
 
 	/* Nothing is remembered of who has nothing. */
-	if (sessions == 0 && (source = find(sources, &key)) == NULL)
+	if (sessions == 0 && find(sources, &key) == NULL)
 		return;
 	set_sessions(claim(sources, address), relay, sessions);
 }
