@@ -56,7 +56,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (watch == NULL && (watch = dns_watch_new()) == NULL)
 		return 0;
 	/* What the last input left behind counts no longer. */
-	now_ms += 2 * DNS_WATCH_MAX_S * INT64_C(1000);
+	now_ms += INT64_C(2000) * DNS_WATCH_MAX_S;
 	for (; len >= 3; data += part, len -= part) {
 		part = data[0] < len - 3 ? data[0] : len - 3;
 		now_ms += (int64_t)data[1] * 10000;

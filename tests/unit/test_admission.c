@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "chance.h"
+#include "gate_rule.h"
 #include "proxy/config_value.h"
 
 #define OWN_MARK   0x100
@@ -45,52 +47,23 @@ teardown(void **state)
 	return 0;
 }
 
-static void
-add_text(char ***list, size_t *count, const char *text)
-{
-	*list = realloc(*list, (*count + 1) * sizeof(**list));
-	assert_non_null(*list);
-	(*list)[(*count)++] = strdup(text);
-}
-
-/* Words by what they look like: "10.0.0.0/8", "if:lan0", "mark:0x1/0x1". */
-static struct admission_rule *
-add_rule(struct admission_rule *rules, size_t *count, const char *words,
-    enum config_verdict verdict)
-{
-	struct admission_rule *rule = &rules[*count];
-	char copy[512], name[32], *word, *rest = copy;
-
-	snprintf(name, sizeof(name), "rule-%zu", (*count)++);
-	rule->name = strdup(name);
-	rule->origin = strdup("conf:1");
-	rule->verdict = verdict;
-	strlcpy(copy, words, sizeof(copy));
-	while ((word = strsep(&rest, " ")) != NULL) {
-		if (word[0] == '\0')
-			continue;
-		if (strncmp(word, "if:", 3) == 0)
-			add_text(&rule->interfaces, &rule->interface_count,
-			    word + 3);
-		else if (strncmp(word, "mark:", 5) == 0)
-			add_text(&rule->marks, &rule->mark_count, word + 5);
-		else
-			add_text(&rule->matches, &rule->match_count, word);
-	}
-	return rule;
-}
-
 static struct admission_rule *
 add_client(const char *words, enum config_verdict verdict)
 {
-	return add_rule(config->clients, &config->client_count, words, verdict);
+	struct admission_rule *rule = &config->clients[config->client_count++];
+
+	gate_rule_fill(rule, words, verdict);
+	return rule;
 }
 
 static struct admission_rule *
 add_destination(const char *words, enum config_verdict verdict)
 {
-	return add_rule(
-	    config->destinations, &config->destination_count, words, verdict);
+	struct admission_rule *rule =
+	    &config->destinations[config->destination_count++];
+
+	gate_rule_fill(rule, words, verdict);
+	return rule;
 }
 
 static struct admission_word
@@ -251,12 +224,6 @@ test_destinations(void **state)
 
 /* The model. */
 
-static unsigned
-one_of(unsigned count)
-{
-	return (unsigned)rand() % count;
-}
-
 /* Few enough addresses that blocks and packets meet. */
 static void
 random_prefix(struct prefix *prefix)
@@ -264,21 +231,21 @@ random_prefix(struct prefix *prefix)
 	size_t bits, i;
 
 	memset(prefix, 0, sizeof(*prefix));
-	prefix->address.family = one_of(2) == 0 ? AF_INET : AF_INET6;
+	prefix->address.family = chance(2) == 0 ? AF_INET : AF_INET6;
 	bits = address_ip_len(&prefix->address) * 8;
-	switch (one_of(4)) {
+	switch (chance(4)) {
 	case 0:
 		prefix->length = (uint8_t)bits;
 		break;
 	case 1:
-		prefix->length = (uint8_t)one_of(9);
+		prefix->length = (uint8_t)chance(9);
 		break;
 	default:
-		prefix->length = (uint8_t)one_of((unsigned)bits + 1);
+		prefix->length = (uint8_t)chance((uint32_t)bits + 1);
 		break;
 	}
 	for (i = 0; i < bits; i++)
-		if (i < prefix->length && one_of(8) == 0)
+		if (i < prefix->length && chance(8) == 0)
 			prefix->address.ip[i / 8] |= 0x80 >> i % 8;
 }
 
@@ -291,21 +258,21 @@ random_words(char *words, size_t size)
 {
 	char text[ADDRESS_TEXT_MAX], word[128];
 	struct prefix prefix;
-	unsigned i;
+	uint32_t i;
 
 	words[0] = '\0';
-	for (i = one_of(4); i > 0; i--) {
+	for (i = chance(4); i > 0; i--) {
 		random_prefix(&prefix);
 		snprintf(word, sizeof(word), "%s/%u ",
 		    address_ip_text(&prefix.address, text), prefix.length);
 		strlcat(words, word, size);
 	}
-	for (i = one_of(4) == 0 ? one_of(3) : 0; i > 0; i--) {
-		snprintf(word, sizeof(word), "if:%s ", interfaces[one_of(3)]);
+	for (i = chance(4) == 0 ? chance(3) : 0; i > 0; i--) {
+		snprintf(word, sizeof(word), "if:%s ", interfaces[chance(3)]);
 		strlcat(words, word, size);
 	}
-	for (i = one_of(4) == 0 ? one_of(3) : 0; i > 0; i--) {
-		snprintf(word, sizeof(word), "mark:%s ", marks[one_of(4)]);
+	for (i = chance(4) == 0 ? chance(3) : 0; i > 0; i--) {
+		snprintf(word, sizeof(word), "mark:%s ", marks[chance(4)]);
 		strlcat(words, word, size);
 	}
 }
@@ -372,11 +339,11 @@ static void
 check_model(void)
 {
 	const struct admission_rule *to, *from = NULL;
-	struct admission_packet packet = {.mark = one_of(4)};
+	struct admission_packet packet = {.mark = chance(4)};
 	struct admission_word word;
 	struct prefix prefix;
 
-	packet.interface = one_of(4) == 0 ? "" : interfaces[one_of(3)];
+	packet.interface = chance(4) == 0 ? "" : interfaces[chance(3)];
 	random_prefix(&prefix);
 	packet.source = prefix.address;
 	random_prefix(&prefix);
@@ -400,19 +367,18 @@ static void
 test_model(void **state)
 {
 	char words[512];
-	unsigned i;
+	uint32_t i;
 	int run;
 
-	srand(1);
 	for (run = 0; run < MODEL_RUNS; run++) {
-		for (i = one_of(24); i > 0; i--) {
+		for (i = chance(24); i > 0; i--) {
 			random_words(words, sizeof(words));
-			(void)add_client(words, (enum config_verdict)one_of(3));
+			(void)add_client(words, (enum config_verdict)chance(3));
 		}
-		for (i = one_of(4); i > 0; i--) {
+		for (i = chance(4); i > 0; i--) {
 			random_words(words, sizeof(words));
 			(void)add_destination(
-			    words, (enum config_verdict)one_of(2));
+			    words, (enum config_verdict)chance(2));
 		}
 		assert_non_null(admission = admission_new(config));
 		for (i = 0; i < MODEL_ASKS; i++)

@@ -517,7 +517,7 @@ try_as_kernel(const uint8_t *data, size_t len)
 	int protocol;
 
 	memset(&packet, 0xa5, sizeof(packet));
-	if (!packet_parse(data, len, &packet))
+	if (len == 0 || !packet_parse(data, len, &packet))
 		return;
 	if (data[0] >> 4 == 4) {
 		protocol = data[9];

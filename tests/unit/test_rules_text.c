@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "gate_rule.h"
+
 #define UID 4242
 
 static int
@@ -354,47 +356,27 @@ gate_text(const struct config *config, enum rules_queue queue, bool has_log)
 	const struct rules_host host = {.queue = queue, .has_log = has_log};
 	char *text = rules_text(config, &host, error);
 
-	if (text == NULL)
+	if (text == NULL) {
 		fail_msg("no text: %s", error);
+		return NULL;
+	}
 	assert_lacks(text, "@");
 	assert_lacks(text, "bypass");
 	return text;
 }
 
-static void
-add_text(char ***list, size_t *count, const char *text)
-{
-	*list = realloc(*list, (*count + 1) * sizeof(**list));
-	assert_non_null(*list);
-	(*list)[(*count)++] = strdup(text);
-}
-
-/* A client block by its words, which end with NULL: "if:...", "mark:...". */
 static struct admission_rule *
-add_client(struct config *config, enum config_verdict verdict, ...)
+add_client(
+    struct config *config, const char *words, enum config_verdict verdict)
 {
-	struct admission_rule *rule;
-	const char *word;
-	va_list ap;
+	struct admission_rule *longer = realloc(
+	    config->clients, (config->client_count + 1) * sizeof(*longer));
 
-	config->clients = realloc(config->clients,
-	    (config->client_count + 1) * sizeof(*config->clients));
-	assert_non_null(config->clients);
-	rule = &config->clients[config->client_count++];
-	*rule = (struct admission_rule){.name = strdup("c"),
-	    .origin = strdup("conf:1"),
-	    .verdict = verdict};
-	va_start(ap, verdict);
-	while ((word = va_arg(ap, const char *)) != NULL)
-		if (strncmp(word, "if:", 3) == 0)
-			add_text(&rule->interfaces, &rule->interface_count,
-			    word + 3);
-		else if (strncmp(word, "mark:", 5) == 0)
-			add_text(&rule->marks, &rule->mark_count, word + 5);
-		else
-			add_text(&rule->matches, &rule->match_count, word);
-	va_end(ap);
-	return rule;
+	assert_non_null(longer);
+	config->clients = longer;
+	longer += config->client_count++;
+	gate_rule_fill(longer, words, verdict);
+	return longer;
 }
 
 static size_t
@@ -416,7 +398,7 @@ test_no_gate(void **state)
 	char *plain = gate_text(config, RULES_QUEUE_NONE, false), *text;
 	size_t i;
 
-	add_client(config, CONFIG_EXEMPT, "192.0.2.1", NULL);
+	add_client(config, "192.0.2.1", CONFIG_EXEMPT);
 	text = gate_text(config, RULES_QUEUE_NONE, true);
 	assert_string_equal(text, plain);
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -498,9 +480,8 @@ test_only_exempt_is_written(void **state)
 	struct config *config = *state;
 	char *plain = gate_text(config, RULES_QUEUE_NFT, true), *text;
 
-	add_client(config, CONFIG_REJECT, "192.0.2.1", "if:lan0", NULL);
-	add_client(
-	    config, CONFIG_INTERCEPT, "2001:db8::1", "mark:0x1/0x1", NULL);
+	add_client(config, "192.0.2.1 if:lan0", CONFIG_REJECT);
+	add_client(config, "2001:db8::1 mark:0x1/0x1", CONFIG_INTERCEPT);
 	text = gate_text(config, RULES_QUEUE_NFT, true);
 	assert_string_equal(text, plain);
 	free(text);
@@ -513,8 +494,7 @@ test_exempt(void **state)
 	struct config *config = *state;
 	char *text;
 
-	add_client(config, CONFIG_EXEMPT, "192.0.2.1", "10.0.0.0/8",
-	    "2001:db8::/32", NULL);
+	add_client(config, "192.0.2.1 10.0.0.0/8 2001:db8::/32", CONFIG_EXEMPT);
 	text = gate_text(config, RULES_QUEUE_NFT, false);
 	/* What may be seized already is, before anybody is exempted. */
 	assert_order(text, "chain ask", "chain exempt {\n");
@@ -553,14 +533,14 @@ test_exempt_of_one_family(void **state)
 	struct config *config = *state;
 	char *text;
 
-	add_client(config, CONFIG_EXEMPT, "192.0.2.1", NULL);
+	add_client(config, "192.0.2.1", CONFIG_EXEMPT);
 	text = gate_text(config, RULES_QUEUE_NFT, false);
 	assert_int_equal(count_of(text, "ip saddr { 192.0.2.1 }"), 2);
 	assert_int_equal(count_of(text, "ip daddr { 192.0.2.1 }"), 1);
 	assert_lacks(text, "ip6 saddr");
 	assert_int_equal(count_of(text, "goto exempt"), 1);
 	free(text);
-	add_client(config, CONFIG_EXEMPT, "2001:db8::1", NULL);
+	add_client(config, "2001:db8::1", CONFIG_EXEMPT);
 	text = gate_text(config, RULES_QUEUE_NFT, false);
 	assert_int_equal(count_of(text, "ip6 saddr { 2001:db8::1 }"), 2);
 	assert_int_equal(count_of(text, "goto exempt"), 2);
@@ -573,8 +553,8 @@ test_exempt_by_interface_and_mark(void **state)
 	struct config *config = *state;
 	char *text;
 
-	add_client(config, CONFIG_EXEMPT, "if:dmz0", "if:dmz1",
-	    "mark:0x7/0xffffffff", "mark:0x10/0x30", NULL);
+	add_client(config, "if:dmz0 if:dmz1 mark:0x7/0xffffffff mark:0x10/0x30",
+	    CONFIG_EXEMPT);
 	text = gate_text(config, RULES_QUEUE_NFT, false);
 	/* Two families, two marks; postern's own bit is none of theirs. */
 	assert_int_equal(count_of(text, "goto exempt"), 4);
@@ -608,7 +588,7 @@ test_block_is_no_syntax(void **state)
 	char *text;
 	size_t i;
 
-	rule = add_client(config, CONFIG_EXEMPT, "192.0.2.1", "if:lan0", NULL);
+	rule = add_client(config, "192.0.2.1 if:lan0", CONFIG_EXEMPT);
 	free(rule->name);
 	rule->name = strdup("x\"\n accept #");
 	free(rule->origin);

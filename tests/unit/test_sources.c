@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "chance.h"
+
 #define T0 INT64_C(1000000)
 
 static struct sources *sources;
@@ -76,7 +78,7 @@ test_burst_then_rate(void **state)
 	assert_int_equal(take_many(&b, 10, T0, 5), 5); /* its own */
 	for (second = 1; second < 100; second++)
 		assert_int_equal(
-		    take_many(&a, 10, T0 + second * 1000, 100), 10);
+		    take_many(&a, 10, T0 + second * 1000L, 100), 10);
 	/* Rest does it good, but only so much. */
 	assert_int_equal(take_many(&a, 10, T0 + 86400000, 100), 20);
 }
@@ -246,7 +248,7 @@ test_more_clients_than_places(void **state)
 	assert_int_equal(take_many(&a, 1, T0, 3), 2);
 	/* Nobody takes a place to say that he has nothing. */
 	a = nth(102);
-	for (i = SOURCES_MAX * 2; i < SOURCES_MAX * 4; i++) {
+	for (i = SOURCES_MAX * 2UL; i < SOURCES_MAX * 4UL; i++) {
 		struct address other = nth(i);
 
 		sources_told(sources, &other, 0, 0);
@@ -275,7 +277,7 @@ test_may_tell(void **state)
 	assert_false(
 	    sources_may_tell(sources, &a, T0 + SOURCES_QUIET_MS, &unsaid));
 	assert_true(
-	    sources_may_tell(sources, &a, T0 + 2 * SOURCES_QUIET_MS, &unsaid));
+	    sources_may_tell(sources, &a, T0 + 2L * SOURCES_QUIET_MS, &unsaid));
 	assert_int_equal(unsaid, 1);
 }
 
@@ -297,7 +299,7 @@ static struct {
 static bool
 model_take(size_t n, int64_t now_ms)
 {
-	const int64_t full = MODEL_RATE * SOURCES_BURST_S * 1000;
+	const int64_t full = INT64_C(1000) * MODEL_RATE * SOURCES_BURST_S;
 
 	if (model[n].then_ms == 0)
 		model[n].level = full;
@@ -322,14 +324,13 @@ test_model(void **state)
 	int step;
 
 	(void)state;
-	srand(2);
 	for (step = 0; step < MODEL_STEPS; step++) {
-		n = (size_t)rand() % MODEL_CLIENTS;
-		relay = (size_t)rand() % MODEL_RELAYS;
-		value = (uint32_t)rand() % 4;
+		n = chance(MODEL_CLIENTS);
+		relay = chance(MODEL_RELAYS);
+		value = chance(4);
 		a = nth(n);
-		now += rand() % 3 == 0 ? rand() % 20 : 0;
-		switch (rand() % 40) {
+		now += chance(3) == 0 ? chance(20) : 0;
+		switch (chance(40)) {
 		case 0:
 			sources_lost(sources, relay);
 			for (i = 0; i < MODEL_CLIENTS; i++)
