@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import threading
 import time
 
@@ -264,6 +265,29 @@ def test_told_once_in_a_while(lab, start_gateway, mail):
         assert refused(lab, mail)
     gateway.log.wait(re.compile("admission"))
     assert len(admissions(gateway)) <= 2
+
+
+# Forged answers.
+
+def about_the_root(kind, rdata=b""):
+    """A DNS answer about the root, of one record or of none."""
+    message = struct.pack(">6H", 0, 0x8180, 1, 1 if rdata else 0, 0, 0)
+    message += b"\0" + struct.pack(">HH", kind, 1)
+    if rdata:
+        message += b"\0" + struct.pack(">HHIH", kind, 1, 600, len(rdata))
+    return message + rdata
+
+
+def test_answers_about_no_host(lab, gateway, mail, neighbour):
+    """The root is no MX host: a hint of it would be one without a name."""
+    mark = gateway.log.mark()
+    with neighbour.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("", 53))
+        s.sendto(about_the_root(15), ("198.51.100.1", 40000))
+        s.sendto(about_the_root(1, b"\300\0\2\1"), ("198.51.100.1", 40000))
+    for _ in range(3):
+        assert deliver(lab, mail).code == 250
+    assert not gateway.log.matching(re.compile("bad HINT"), mark)
 
 
 # Closed.
