@@ -267,24 +267,51 @@ def test_told_once_in_a_while(lab, start_gateway, mail):
     assert len(admissions(gateway)) <= 2
 
 
-# Forged answers.
+# Answers that pass.
 
-def about_the_root(kind, rdata=b""):
-    """A DNS answer about the root, of one record or of none."""
+A, MX = 1, 15
+
+
+def wire(name):
+    return b"".join(bytes([len(label)]) + label.encode()
+                    for label in name.split(".") if label) + b"\0"
+
+
+def answer(name, kind, rdata=b""):
+    """A DNS answer, of one record or of none."""
     message = struct.pack(">6H", 0, 0x8180, 1, 1 if rdata else 0, 0, 0)
-    message += b"\0" + struct.pack(">HH", kind, 1)
+    message += wire(name) + struct.pack(">HH", kind, 1)
     if rdata:
-        message += b"\0" + struct.pack(">HHIH", kind, 1, 600, len(rdata))
+        message += wire(name) + struct.pack(">HHIH", kind, 1, 600, len(rdata))
     return message + rdata
+
+
+def send_answers(neighbour, *answers):
+    """To the gateway, as if it had asked."""
+    with neighbour.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("", 53))
+        for message in answers:
+            s.sendto(message, ("198.51.100.1", 40000))
+
+
+def test_what_is_looked_up_is_guessed(lab, gateway, neighbour):
+    """The first dial has the right SNI, so that there is no second."""
+    name = lab.fresh("hint")
+    server = lab.mx(f"mx.{name}", certificates=[
+        lab.issue("default.example"), lab.issue(f"mx.{name}")])
+    lab.domain(name, server)
+    send_answers(
+        neighbour, answer(name, MX, b"\0\12" + wire(f"mx.{name}")),
+        answer(f"mx.{name}", A,
+               socket.inet_aton(address_of(server, ipv6=False))))
+    assert deliver(lab, (name, server)).code == 250
+    assert [session.sni for session in server.sessions] == [f"mx.{name}"]
 
 
 def test_answers_about_no_host(lab, gateway, mail, neighbour):
     """The root is no MX host: a hint of it would be one without a name."""
     mark = gateway.log.mark()
-    with neighbour.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("", 53))
-        s.sendto(about_the_root(15), ("198.51.100.1", 40000))
-        s.sendto(about_the_root(1, b"\300\0\2\1"), ("198.51.100.1", 40000))
+    send_answers(neighbour, answer("", MX), answer("", A, b"\300\0\2\1"))
     for _ in range(3):
         assert deliver(lab, mail).code == 250
     assert not gateway.log.matching(re.compile("bad HINT"), mark)
