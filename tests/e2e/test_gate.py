@@ -317,6 +317,40 @@ def test_answers_about_no_host(lab, gateway, mail, neighbour):
     assert not gateway.log.matching(re.compile("bad HINT"), mark)
 
 
+@pytest.mark.config("workers = 24")
+def test_answers_in_a_flood(lab, gateway, mail, neighbour):
+    """As large as they come, for every relay to hear: connections do not wait
+    until all of them are read."""
+    host = wire("mx.flood.example")
+    message = struct.pack(">6H", 0, 0x8180, 1, 64, 0, 0)
+    message += host + struct.pack(">HH", A, 1)
+    for number in range(64):
+        message += host + struct.pack(">HHIH4B", A, 1, 600, 4,
+                                      10, 0, 0, number)
+    send_answers(neighbour, answer("flood.example", MX, b"\0\12" + host))
+    gates = gateway.children("postern-gate")
+    has_risen, is_over = threading.Event(), threading.Event()
+
+    def flood_answers():
+        count = 0
+        while not is_over.is_set():
+            send_answers(neighbour, *[message] * 100)
+            count += 100
+            if count == 80000:
+                has_risen.set()
+
+    thread = threading.Thread(target=flood_answers)
+    thread.start()
+    try:
+        assert has_risen.wait(30)
+        for _ in range(5):
+            assert deliver(lab, mail, timeout=4).code == 250
+    finally:
+        is_over.set()
+        thread.join()
+    assert gateway.children("postern-gate") == gates
+
+
 # Closed.
 
 def dropped(lab, server, seconds, **options):
