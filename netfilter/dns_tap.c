@@ -144,7 +144,7 @@ dns_tap_read(struct dns_tap *tap, void (*take)(void *, const uint8_t *, size_t),
     void *arg)
 {
 	struct reader reader = {take, arg};
-	struct sockaddr_nl sender;
+	struct sockaddr_nl sender = {0};
 	socklen_t len;
 	ssize_t n;
 	int count;

@@ -7,7 +7,7 @@
  * nobody waits: a message that is lost with its channel costs a hint, or a
  * count until the next change.
  *
- * An address is a u8, 4 or 6, and its bytes.
+ * Addresses are as ipc_address.h puts them.
  */
 
 enum gate_message {

@@ -28,13 +28,13 @@
 #include "proxy/base/sandbox.h"
 #include "proxy/config.h"
 
-#define PRIORITIES     2
-#define PRIORITY_DNS   0 /* a hint is there before the packet it is for */
-#define PRIORITY_QUEUE 1
 #define INTERFACES_MAX 64 /* whose names are remembered */
 #define INTERFACE_MS   1000 /* for so long: they can be renamed */
 #define REASON_MAX     256
 #define DNS_PORT       53
+/* More than mail needs: each goes to every relay, and anybody may forge them.
+ */
+#define HINTS_PER_S 2000
 /* For how long, at the start, packets wait for a relay that has room. */
 #define START_WAIT_S 2
 
@@ -57,6 +57,9 @@ struct gate {
 	struct event *queue_events[CONFIG_QUEUES_MAX];
 	size_t queue_count;
 	struct event *start; /* what ends the wait; NULL: it is over */
+	bool has_told_mark; /* that the rules know another */
+	int64_t hints_from_ms; /* the second that hints are counted in */
+	uint32_t hints;
 	struct interface interfaces[INTERFACES_MAX];
 };
 
@@ -198,6 +201,24 @@ exempt(struct gate *gate, struct inquiry *inquiry, uint32_t mark)
 	    QUEUE_ACCEPT, true, mark | gate->config->mark};
 }
 
+/*
+ * Refused once, and put to the gate again instead of being reset: rules that
+ * know another mark would send it round for ever.
+ */
+static bool
+came_back(struct gate *gate, const struct queue_packet *queued)
+{
+	if ((queued->mark & gate->config->mark) == 0)
+		return false;
+	if (!gate->has_told_mark)
+		log_warnx("what is refused is dropped, not reset: the rules in "
+			  "place are not for mark = 0x%x (postern rules apply "
+			  "loads those that are)",
+		    gate->config->mark);
+	gate->has_told_mark = true;
+	return true;
+}
+
 static struct queue_answer
 judge(void *arg, const struct queue_packet *queued)
 {
@@ -207,6 +228,8 @@ judge(void *arg, const struct queue_packet *queued)
 	struct inquiry inquiry = {.now_ms = clock_monotonic_ms()};
 	struct admission_packet asked;
 
+	if (came_back(gate, queued))
+		return drop;
 	if (!packet_parse(queued->data, queued->len, &inquiry.packet) ||
 	    inquiry.packet.protocol != IPPROTO_TCP ||
 	    (inquiry.packet.tcp_flags & (PACKET_SYN | PACKET_ACK)) !=
@@ -229,19 +252,16 @@ judge(void *arg, const struct queue_packet *queued)
 	return intercept;
 }
 
-static void
-on_queue(evutil_socket_t fd, short what, void *arg)
+static bool
+may_hint(struct gate *gate)
 {
-	struct gate *gate = arg;
-	size_t i;
+	const int64_t now_ms = clock_monotonic_ms();
 
-	(void)what;
-	for (i = 0; i < gate->queue_count; i++) {
-		if (queue_fd(gate->queues[i]) != (int)fd)
-			continue;
-		if (queue_serve(gate->queues[i], judge, gate) == -1)
-			fatal("queue %zu", gate->config->gate.queue + i);
+	if (now_ms - gate->hints_from_ms >= 1000) {
+		gate->hints_from_ms = now_ms;
+		gate->hints = 0;
 	}
+	return gate->hints++ < HINTS_PER_S;
 }
 
 static void
@@ -250,6 +270,8 @@ on_hint(void *arg, const struct dns_hint *hint)
 	struct gate *gate = arg;
 	char text[ADDRESS_TEXT_MAX];
 
+	if (!may_hint(gate))
+		return;
 	log_debug("hint: %s is %s", address_ip_text(&hint->address, text),
 	    hint->name);
 	gate_relays_hint(gate->relays, hint);
@@ -292,13 +314,33 @@ on_tap(evutil_socket_t fd, short what, void *arg)
 		log_warn("watching DNS answers");
 }
 
+/*
+ * A hint is there before the packet it is for; but no more are read at a time
+ * than will do, lest a flood of answers hold up connections.
+ */
+static void
+on_queue(evutil_socket_t fd, short what, void *arg)
+{
+	struct gate *gate = arg;
+	size_t i;
+
+	if (gate->tap != NULL)
+		on_tap(dns_tap_fd(gate->tap), what, gate);
+	for (i = 0; i < gate->queue_count; i++) {
+		if (queue_fd(gate->queues[i]) != (int)fd)
+			continue;
+		if (queue_serve(gate->queues[i], judge, gate) == -1)
+			fatal("queue %zu", gate->config->gate.queue + i);
+	}
+}
+
 static struct event *
-new_event(struct gate *gate, int fd, event_callback_fn callback, int priority)
+new_event(struct gate *gate, int fd, event_callback_fn callback)
 {
 	struct event *event;
 
 	event = event_new(gate->base, fd, EV_READ | EV_PERSIST, callback, gate);
-	if (event == NULL || event_priority_set(event, priority) == -1)
+	if (event == NULL)
 		fatalx("no event");
 	return event;
 }
@@ -352,7 +394,7 @@ open_queues(struct gate *gate)
 		if (queue == NULL)
 			fatalx("%s", error);
 		gate->queue_events[gate->queue_count] = new_event(
-		    gate, queue_fd(queue), on_queue, PRIORITY_QUEUE);
+		    gate, queue_fd(queue), on_queue);
 		gate->queues[gate->queue_count++] = queue;
 	}
 	if ((gate->start = evtimer_new(gate->base, on_start, gate)) == NULL ||
@@ -371,9 +413,7 @@ open_tap(struct gate *gate)
 	if (gate->tap == NULL)
 		log_warnx("no DNS answers are watched: %s", error);
 	else
-		event_add(new_event(gate, dns_tap_fd(gate->tap), on_tap,
-			      PRIORITY_DNS),
-		    NULL);
+		event_add(new_event(gate, dns_tap_fd(gate->tap), on_tap), NULL);
 }
 
 static int
@@ -453,8 +493,7 @@ main(void)
 {
 	static struct gate gate;
 
-	if ((gate.base = event_base_new()) == NULL ||
-	    event_base_priority_init(gate.base, PRIORITIES) == -1)
+	if ((gate.base = event_base_new()) == NULL)
 		fatalx("cannot make an event loop");
 	gate.child = child_start(gate.base, "postern-gate", &handlers, &gate);
 	if ((gate.sources = sources_new()) == NULL ||

@@ -54,11 +54,22 @@ set_total(struct bytes *bytes, size_t total)
 }
 
 static void
-set_address(struct address *address, sa_family_t family, const uint8_t *ip)
+set_ipv4(struct address *address, const uint8_t *ip)
 {
-	memset(address, 0, sizeof(*address));
-	address->family = family;
-	memcpy(address->ip, ip, family == AF_INET ? 4 : 16);
+	struct sockaddr_in in = {.sin_family = AF_INET};
+
+	memcpy(&in.sin_addr, ip, sizeof(in.sin_addr));
+	(void)address_from_sockaddr(address, (struct sockaddr *)&in);
+}
+
+/* IPv4-mapped, it is the IPv4 address that a relay would dial. */
+static void
+set_ipv6(struct address *address, const uint8_t *ip)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+
+	memcpy(&in6.sin6_addr, ip, sizeof(in6.sin6_addr));
+	(void)address_from_sockaddr(address, (struct sockaddr *)&in6);
 }
 
 static bool
@@ -75,8 +86,8 @@ parse_ipv4(struct bytes *bytes, struct packet *packet)
 	    (get_u16(header + 6) & IPV4_FRAGMENT) != 0)
 		return false;
 	set_total(bytes, total);
-	set_address(&packet->source, AF_INET, header + 12);
-	set_address(&packet->target, AF_INET, header + 16);
+	set_ipv4(&packet->source, header + 12);
+	set_ipv4(&packet->target, header + 16);
 	packet->protocol = header[9];
 	return take(bytes, len) != NULL;
 }
@@ -127,8 +138,8 @@ parse_ipv6(struct bytes *bytes, struct packet *packet)
 	if ((header = take(bytes, IPV6_HEADER)) == NULL)
 		return false;
 	set_total(bytes, get_u16(header + 4));
-	set_address(&packet->source, AF_INET6, header + 8);
-	set_address(&packet->target, AF_INET6, header + 24);
+	set_ipv6(&packet->source, header + 8);
+	set_ipv6(&packet->target, header + 24);
 	next = header[6];
 	for (i = 0; i < PACKET_HEADERS_MAX && !is_last(next); i++)
 		if (!skip_extension(bytes, &next))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * libnetfilter_queue over a socket of libmnl's.  Nothing is allocated once the
- * queue is open.  A run of packets that are accepted as they are is answered
- * by one batch verdict, which holds for every packet of the queue up to an id:
- * ids grow, and packets are answered in order, so that none is passed over.
+ * queue is open.  Each packet is answered by its own id: a batch verdict holds
+ * for every packet up to one, and would accept those whose message was lost or
+ * could not be read.
  */
 
 #include "netfilter/queue.h"
@@ -31,14 +31,12 @@
 struct queue {
 	struct mnl_socket *socket;
 	uint16_t number;
-	uint8_t messages[QUEUE_BURST][MESSAGE_BYTES];
+	_Alignas(NLMSG_ALIGNTO) uint8_t messages[QUEUE_BURST][MESSAGE_BYTES];
 	struct iovec vectors[QUEUE_BURST];
 	struct sockaddr_nl senders[QUEUE_BURST];
 	struct mmsghdr heads[QUEUE_BURST];
 	_Alignas(NLMSG_ALIGNTO) char verdicts[QUEUE_BURST * VERDICT_BYTES];
 	size_t verdicts_len;
-	bool has_run; /* of packets accepted as they are; not written yet */
-	uint32_t run_id; /* its last packet */
 };
 
 static int
@@ -82,43 +80,14 @@ static const int kernel_verdicts[] = {
     [QUEUE_DROP] = NF_DROP,
 };
 
-static struct nlmsghdr *
-put_verdict(struct queue *queue, int type, uint32_t id, int verdict)
-{
-	struct nlmsghdr *message;
-
-	message = nfq_nlmsg_put(
-	    queue->verdicts + queue->verdicts_len, type, queue->number);
-	nfq_nlmsg_verdict_put(message, (int)id, verdict);
-	return message;
-}
-
-static void
-end_run(struct queue *queue)
-{
-	struct nlmsghdr *message;
-
-	if (!queue->has_run)
-		return;
-	message = put_verdict(
-	    queue, NFQNL_MSG_VERDICT_BATCH, queue->run_id, NF_ACCEPT);
-	queue->verdicts_len += NLMSG_ALIGN(message->nlmsg_len);
-	queue->has_run = false;
-}
-
 static void
 answer(struct queue *queue, uint32_t id, const struct queue_answer *word)
 {
 	struct nlmsghdr *message;
 
-	if (word->verdict == QUEUE_ACCEPT && !word->sets_mark) {
-		queue->has_run = true;
-		queue->run_id = id;
-		return;
-	}
-	end_run(queue);
-	message = put_verdict(
-	    queue, NFQNL_MSG_VERDICT, id, kernel_verdicts[word->verdict]);
+	message = nfq_nlmsg_put(queue->verdicts + queue->verdicts_len,
+	    NFQNL_MSG_VERDICT, queue->number);
+	nfq_nlmsg_verdict_put(message, (int)id, kernel_verdicts[word->verdict]);
 	if (word->sets_mark)
 		nfq_nlmsg_verdict_put_mark(message, word->mark);
 	queue->verdicts_len += NLMSG_ALIGN(message->nlmsg_len);
@@ -180,10 +149,8 @@ serve_message(struct queue *queue, const uint8_t *data, size_t len,
 static int
 send_verdicts(struct queue *queue)
 {
-	size_t len;
+	const size_t len = queue->verdicts_len;
 
-	end_run(queue);
-	len = queue->verdicts_len;
 	queue->verdicts_len = 0;
 	if (len == 0)
 		return 0;

@@ -9,10 +9,10 @@
  * packet pass where nobody listens: it is dropped.
  *
  * An exempted connection is known by the mark on its conntrack entry and, in
- * every packet, by the sources that the configuration names: so the gate
- * cannot open the road for anybody else, and neither can an entry that is left
- * of an older connection with the same ports, since each first packet sets its
- * mark anew.
+ * every packet, by the sources that the configuration names: so no verdict can
+ * open the road for anybody else, and neither can an entry that is left of an
+ * older connection with the same ports, since each first packet sets its mark
+ * anew.
  */
 
 #include "netfilter/rules_gate.h"

@@ -65,6 +65,7 @@ make_rule(const char *table, uint16_t first, uint16_t count)
 			nftnl_rule_free(rule);
 		return NULL;
 	}
+	/* NOLINTBEGIN(clang-analyzer-unix.Malloc): the target has info */
 	info->queuenum = first;
 	info->queues_total = count;
 	nftnl_expr_set_str(target, NFTNL_EXPR_TG_NAME, "NFQUEUE");
@@ -73,9 +74,10 @@ make_rule(const char *table, uint16_t first, uint16_t count)
 	nftnl_rule_set_str(rule, NFTNL_RULE_TABLE, table);
 	nftnl_rule_set_str(rule, NFTNL_RULE_CHAIN, TARGET_CHAIN);
 	nftnl_rule_set_u32(rule, NFTNL_RULE_FAMILY, NFPROTO_INET);
-	nftnl_rule_add_expr(rule, target); /* which is the rule's, and info */
+	nftnl_rule_add_expr(rule, target); /* which is the rule's */
 	return rule;
 }
+/* NOLINTEND(clang-analyzer-unix.Malloc) */
 
 static int
 put_rule(struct batch *b, const char *table, uint16_t first, uint16_t count)
@@ -119,7 +121,11 @@ out:
 	return ret;
 }
 
-/* Every message of a batch is answered; the first error is the outcome. */
+/*
+ * Every message of a batch is answered, or the batch by one error; the first
+ * error is the outcome.  The answers are there when the batch has been sent:
+ * one that is not never comes, and is not waited for.
+ */
 static int
 read_answers(struct mnl_socket *socket, uint32_t count)
 {
@@ -146,7 +152,9 @@ batch_send(struct batch *b, uint32_t answers)
 	struct mnl_socket *socket;
 	int saved, ret = -1;
 
-	if ((socket = mnl_socket_open(NETLINK_NETFILTER)) == NULL)
+	socket = mnl_socket_open2(
+	    NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (socket == NULL)
 		return -1;
 	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 &&
 	    mnl_socket_sendto(socket, mnl_nlmsg_batch_head(b->batch),

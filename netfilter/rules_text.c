@@ -50,6 +50,34 @@ check_interfaces(char *const *names, size_t count, char error[RULES_ERROR_MAX])
 }
 
 static int
+check_gateway(const struct config *config, char error[RULES_ERROR_MAX])
+{
+	const struct admission_rule *rule;
+	size_t i;
+
+	if (config->interface_count == 0)
+		return set_error(
+		    error, "it needs the interfaces where clients are");
+	if (config->mode == CONFIG_BRIDGE && config->bridge == NULL)
+		return set_error(error, "bridge mode needs a bridge");
+	if (config->mode == CONFIG_BRIDGE &&
+	    check_interfaces(&config->bridge, 1, error) == -1)
+		return -1;
+	if (check_interfaces(
+		config->interfaces, config->interface_count, error) == -1 ||
+	    check_interfaces(config->inbound, config->inbound_count, error) ==
+		-1)
+		return -1;
+	for (i = 0; i < config->client_count; i++) {
+		rule = &config->clients[i];
+		if (check_interfaces(
+			rule->interfaces, rule->interface_count, error) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
 check(const struct config *config, uid_t uid, char error[RULES_ERROR_MAX])
 {
 	size_t i;
@@ -66,18 +94,7 @@ check(const struct config *config, uid_t uid, char error[RULES_ERROR_MAX])
 		return uid != 0 ? 0
 		                : set_error(error,
 				      "the user of postern must not be root");
-	if (config->interface_count == 0)
-		return set_error(
-		    error, "it needs the interfaces where clients are");
-	if (config->mode == CONFIG_BRIDGE && config->bridge == NULL)
-		return set_error(error, "bridge mode needs a bridge");
-	if (config->mode == CONFIG_BRIDGE &&
-	    check_interfaces(&config->bridge, 1, error) == -1)
-		return -1;
-	if (check_interfaces(
-		config->interfaces, config->interface_count, error) == -1)
-		return -1;
-	return check_interfaces(config->inbound, config->inbound_count, error);
+	return check_gateway(config, error);
 }
 
 void

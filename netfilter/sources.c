@@ -13,15 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHAINS       (SOURCES_MAX * 2)
+#define CHAINS       ((size_t)SOURCES_MAX * 2)
 #define MILLI        1000 /* of one connection */
+#define BURST_MS     (INT64_C(1000) * SOURCES_BURST_S)
 #define IPV6_NET_LEN 8 /* bytes that tell clients apart (RFC 6177) */
+/* Of one relay: more than any limit, and all relays' fit their sum. */
+#define SESSIONS_MAX (1U << 24)
 
 struct source {
 	LIST_ENTRY(source) chain;
 	TAILQ_ENTRY(source) age;
 	struct address address; /* as of key_of; AF_UNSPEC: a free place */
-	uint16_t sessions[SOURCES_RELAYS_MAX];
+	uint32_t sessions[SOURCES_RELAYS_MAX];
 	uint32_t sessions_all;
 	int64_t level; /* thousandths of connections that it may open now */
 	int64_t filled_ms;
@@ -31,8 +34,8 @@ struct source {
 
 struct sources {
 	uint64_t key;
-	LIST_HEAD(, source) chains[CHAINS];
-	TAILQ_HEAD(, source) ages; /* longest unused first */
+	LIST_HEAD(source_chain, source) chains[CHAINS];
+	TAILQ_HEAD(source_ages, source) ages; /* longest unused first */
 	struct source places[SOURCES_MAX];
 };
 
@@ -131,8 +134,8 @@ fill(struct source *source, uint32_t rate, int64_t now_ms)
 		source->level = full;
 	else {
 		passed = now_ms - source->filled_ms;
-		if (passed > SOURCES_BURST_S * 1000)
-			passed = SOURCES_BURST_S * 1000;
+		if (passed > BURST_MS)
+			passed = BURST_MS;
 		/* A thousandth a millisecond is one a second. */
 		source->level += passed * (int64_t)rate;
 	}
@@ -169,8 +172,7 @@ sources_sessions(const struct sources *sources, const struct address *address)
 static void
 set_sessions(struct source *source, size_t relay, uint32_t sessions)
 {
-	uint16_t count = sessions > UINT16_MAX ? UINT16_MAX
-	                                       : (uint16_t)sessions;
+	uint32_t count = sessions > SESSIONS_MAX ? SESSIONS_MAX : sessions;
 
 	source->sessions_all -= source->sessions[relay];
 	source->sessions_all += count;
@@ -182,10 +184,9 @@ sources_told(struct sources *sources, const struct address *address,
     size_t relay, uint32_t sessions)
 {
 	const struct address key = key_of(address);
-	struct source *source;
 
 	/* Nothing is remembered of who has nothing. */
-	if (sessions == 0 && (source = find(sources, &key)) == NULL)
+	if (sessions == 0 && find(sources, &key) == NULL)
 		return;
 	set_sessions(claim(sources, address), relay, sessions);
 }

@@ -16,6 +16,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/config_load.h"
+#include "proxy/config_value.h"
 
 static int
 set_section(struct load *load, const struct ucl_node *section)
@@ -167,6 +168,43 @@ check_bridge(struct load *load)
 }
 
 /*
+ * postern's bit is taken out of what a client's packet bears, so a mark that
+ * asks for nothing else would hold for everybody.
+ */
+static int
+check_mark(
+    struct load *load, const struct admission_rule *rule, const char *mark)
+{
+	const uint32_t own = load->config->mark;
+	struct place place = {rule->origin, 0};
+	uint32_t value, mask;
+
+	value_mark_parts(mark, &value, &mask);
+	if ((value & own) == 0 && (mask & ~own) != 0)
+		return 0;
+	return load_fail_at(load, &place,
+	    "marks: '%s' of client '%s' asks for postern's own bit "
+	    "(mark = 0x%x)",
+	    mark, rule->name, own);
+}
+
+static int
+check_marks(struct load *load)
+{
+	const struct config *config = load->config;
+	const struct admission_rule *rule;
+	size_t i, j;
+
+	for (i = 0; i < config->client_count; i++) {
+		rule = &config->clients[i];
+		for (j = 0; j < rule->mark_count; j++)
+			if (check_mark(load, rule, rule->marks[j]) == -1)
+				return -1;
+	}
+	return 0;
+}
+
+/*
  * In local mode there is no gate: what it judges by is where packets come
  * from, and its programs' packets come from one place.
  */
@@ -213,7 +251,8 @@ check_interfaces(struct load *load)
 		return load_fail_at(
 		    load, &place, "interfaces: not for mode = local");
 	}
-	if (check_gate(load) == -1 || check_bridge(load) == -1)
+	if (check_gate(load) == -1 || check_bridge(load) == -1 ||
+	    check_marks(load) == -1)
 		return -1;
 	return check_inbound(load);
 }

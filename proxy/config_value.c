@@ -236,7 +236,7 @@ value_mark(const char *text, char out[CONFIG_TEXT_MAX])
 {
 	uint64_t value, mask = UINT32_MAX;
 	const char *slash = strchr(text, '/');
-	char first[32];
+	char first[CONFIG_TEXT_MAX];
 
 	if (slash != NULL && value_number(slash + 1, &mask) != NULL)
 		return "is not a packet mark: VALUE or VALUE/MASK";

@@ -545,7 +545,7 @@ dns_packet_question(
 	if (get_head(&wire, &head) == -1)
 		return false;
 	*type = head.type;
-	return name_to_text(&head.name, name);
+	return name_to_text(&head.name, name) && name[0] != '\0';
 }
 
 int

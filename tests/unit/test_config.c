@@ -37,7 +37,9 @@ static const char everything[] =
     "timeouts { connect = 31; greeting = 32; handshake = 33; command = 34;\n"
     "  reply = 35; data_initiation = 36; data_block = 37;\n"
     "  data_termination = 38; decision = 39; drain = 40 }\n"
-    "limits { sessions = 41; sessions_per_client = 42 }\n"
+    "limits { sessions = 41; sessions_per_client = 42;\n"
+    "  connection_rate = 43 }\n"
+    "gate { admission = on; watch_dns = false; queue = 44; queues = 5 }\n"
     "log { format = json; to = syslog; addresses = full; verbose = true }\n"
     "server one { match = [192.0.2.1, mx.example.net]; auth = true;\n"
     "  names = [a.example, b.example];\n"
@@ -46,7 +48,13 @@ static const char everything[] =
     "  until = 2090-01-31 }\n"
     "domain c.example { trust = \"/proc/self/fd/%2$d\" }\n"
     "domain *.c.example { level = none }\n"
-    "domain d.example { level = observe }\n";
+    "domain d.example { level = observe }\n"
+    "client c { match = [192.0.2.1, \"2001:db8::/32\"];\n"
+    "  interfaces = [lan0, lan1]; marks = [7, \"0x10/0x30\"];\n"
+    "  verdict = exempt; connection_rate = 45 }\n"
+    "client all { sessions = 46 }\n"
+    "destination d { match = [198.51.100.0/24]; verdict = reject }\n"
+    "destination e { match = [\"::/0\"] }\n";
 
 static int
 file_of(const void *data, size_t len)
@@ -131,6 +139,25 @@ assert_rules(const struct rule *a, const struct rule *b, size_t count)
 }
 
 static void
+assert_admission(const struct admission_rule *a, const struct admission_rule *b,
+    size_t count)
+{
+	for (; count > 0; count--, a++, b++) {
+		assert_same_text(a->name, b->name);
+		assert_same_text(a->origin, b->origin);
+		assert_strings(
+		    a->matches, a->match_count, b->matches, b->match_count);
+		assert_strings(a->interfaces, a->interface_count, b->interfaces,
+		    b->interface_count);
+		assert_strings(
+		    a->marks, a->mark_count, b->marks, b->mark_count);
+		assert_int_equal(a->verdict, b->verdict);
+		assert_int_equal(a->connection_rate, b->connection_rate);
+		assert_int_equal(a->sessions, b->sessions);
+	}
+}
+
+static void
 clear_pointers(struct config *config)
 {
 	config->interfaces = config->inbound = NULL;
@@ -138,6 +165,7 @@ clear_pointers(struct config *config)
 	config->state = config->state_directory = NULL;
 	config->dns.root_hints = config->dns.trust_anchor = NULL;
 	config->servers = config->domains = NULL;
+	config->clients = config->destinations = NULL;
 	config->trusts = NULL;
 }
 
@@ -160,6 +188,11 @@ assert_same(const struct config *a, const struct config *b)
 	assert_rules(a->servers, b->servers, a->server_count);
 	assert_int_equal(a->domain_count, b->domain_count);
 	assert_rules(a->domains, b->domains, a->domain_count);
+	assert_int_equal(a->client_count, b->client_count);
+	assert_admission(a->clients, b->clients, a->client_count);
+	assert_int_equal(a->destination_count, b->destination_count);
+	assert_admission(
+	    a->destinations, b->destinations, a->destination_count);
 	assert_int_equal(a->trust_count, b->trust_count);
 	for (size_t i = 0; i < a->trust_count; i++) {
 		assert_string_equal(a->trusts[i].path, b->trusts[i].path);
@@ -246,10 +279,16 @@ test_defaults(void **state)
 	assert_int_equal(config->timeouts.drain, 60);
 	assert_int_equal(config->limits.sessions, 8192);
 	assert_int_equal(config->limits.sessions_per_client, 256);
+	assert_int_equal(config->limits.connection_rate, 200);
+	assert_int_equal(config->gate.admission, CONFIG_GATE_AUTO);
+	assert_true(config->gate.watch_dns);
+	assert_int_equal(config->gate.queue, 925);
+	assert_int_equal(config->gate.queues, 4);
 	assert_int_equal(config->log.format, LOG_FORMAT_TEXT);
 	assert_int_equal(config->log.to, LOG_TO_AUTO);
 	assert_false(config->log.full_addresses || config->log.verbose);
 	assert_int_equal(config->server_count + config->domain_count, 0);
+	assert_int_equal(config->client_count + config->destination_count, 0);
 	assert_null(config_trust_get(config, NULL));
 	config_free(config);
 	config_free(NULL);

@@ -252,6 +252,90 @@ static const struct row errors[] = {
     {"\ndns {\n root_hints = /nonexistent }",
 	"@:3: dns.root_hints: '/nonexistent': No such file or"
 	" directory"},
+    /* blocks for the gate */
+    {"client c {\n verdict = exempt\n}",
+	"@:1: verdict: client 'c' would exempt everybody: give match,"
+	" interfaces or marks"},
+    {"client c { verdict = reject; connection_rate = 1 }",
+	"@:1: connection_rate: of no use at verdict = reject"},
+    {"\nclient c { verdict = reject; sessions = 1 }",
+	"@:2: sessions: of no use at verdict = reject"},
+    {"client c { match = [192.0.2.1]; verdict = exempt; sessions = 1 }",
+	"@:1: sessions: of no use at verdict = exempt, since postern has none"
+	" of these"},
+    {"client c {\n verdict = drop }",
+	"@:2: verdict: 'drop' must be intercept, reject or exempt"},
+    {"client c {\n match = [a.example] }",
+	"@:2: match: 'a.example' is not an address prefix (or has bits set"
+	" past its length)"},
+    {"client c { match = [192.0.2.0/24,\n192.0.3.0/23] }",
+	"@:2: match: '192.0.3.0/23' is not an address prefix (or has bits set"
+	" past its length)"},
+    {"client c { match = [192.0.2.1,\n192.0.2.1] }",
+	"@:2: match: '192.0.2.1' is given twice"},
+    {"client c { interfaces = [\"lan0\\\"\"] }",
+	"@:1: interfaces: 'lan0\"' is not an interface name"},
+    {"client c { marks = [x] }",
+	"@:1: marks: 'x' is not a packet mark: VALUE or VALUE/MASK"},
+    {"client c { marks = [\"3/1\"] }",
+	"@:1: marks: '3/1' is a packet mark that no packet has"},
+    {"client c { marks = [\"1\",\n\"0x1/0xffffffff\"] }",
+	"@:2: marks: '0x1/0xffffffff' is given twice"},
+    {"client c { marks = [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17] }",
+	"@:1: marks: more than 16 values"},
+    {"client c { connection_rate = 1000001 }",
+	"@:1: connection_rate: '1000001' must be from 0 to 1000000"},
+    {"client c { sessions = -1 }", "@:1: sessions: '-1' is not a number"},
+    {"client c { level = none }", "@:1: unknown setting 'level'"},
+    {"client c { trust = /dev/null }", "@:1: unknown setting 'trust'"},
+    {"client \"\" {}", "@:1: client: '' is not a name of 1 to 63 characters"},
+    {"client = 3",
+	"@:1: client: a named block is expected: client \"NAME\" {...}"},
+    {"client c {}\nclient d {}\nclient c {}",
+	"@:3: client 'c' is there already (@:1)"},
+    {"\ndestination d {}", "@:2: match: missing in destination 'd'"},
+    {"destination d { match = [mx.example.org] }",
+	"@:1: match: 'mx.example.org' is not an address prefix (or has bits"
+	" set past its length)"},
+    {"destination d {\n match = [192.0.2.1]\n verdict = exempt }",
+	"@:3: verdict: 'exempt' must be intercept or reject"},
+    {"destination d { interfaces = [lan0] }",
+	"@:1: unknown setting 'interfaces'"},
+    {"destination d { marks = [1] }", "@:1: unknown setting 'marks'"},
+    {"destination d { match = [192.0.2.1] }\n"
+     "destination e { match = [192.0.2.2, 192.0.2.1/32] }",
+	"@:2: match '192.0.2.1' is there already (@:1)"},
+    {"destination d { match = [192.0.2.1] }\n"
+     "destination d { match = [192.0.2.2] }",
+	"@:2: destination 'd' is there already (@:1)"},
+    {"gate { admission = yes }",
+	"@:1: gate.admission: 'yes' must be auto, on or off"},
+    {"gate { watch_dns = 1 }",
+	"@:1: gate.watch_dns: '1' must be true or false"},
+    {"gate {\n queues = 0 }", "@:2: gate.queues: '0' must be from 1 to 16"},
+    {"gate { queues = 17 }", "@:1: gate.queues: '17' must be from 1 to 16"},
+    {"gate { queue = 65520 }",
+	"@:1: gate.queue: '65520' must be from 0 to 65519"},
+    {"gate { que = 1 }",
+	"@:1: unknown setting 'gate.que' (did you mean 'queue'?)"},
+    {"limits { connection_rate = 1000001 }",
+	"@:1: limits.connection_rate: '1000001' must be from 0 to 1000000"},
+    {"gate { admission = off }\nclient c {}",
+	"@:2: 'c': client and destination blocks are not for"
+	" gate.admission = off"},
+    {"gate { admission = off }\ndestination d { match = [192.0.2.1] }",
+	"@:2: 'd': client and destination blocks are not for"
+	" gate.admission = off"},
+    /* postern's own bit says nothing of a client */
+    {"\nclient c { marks = [\"0x100/0x100\"]; verdict = exempt }",
+	"@:2: marks: '0x100/0x100' of client 'c' asks for postern's own bit"
+	" (mark = 0x100)"},
+    {"client c { marks = [2, \"0/0x100\"]; verdict = exempt }",
+	"@:1: marks: '0x0/0x100' of client 'c' asks for postern's own bit"
+	" (mark = 0x100)"},
+    {"mark = 8\nclient b {}\nclient c { marks = [0x18] }",
+	"@:3: marks: '0x18/0xffffffff' of client 'c' asks for postern's own"
+	" bit (mark = 0x8)"},
     /* text that is no UCL */
     {"workers = 1\nserver s {\n", "@:2: what opens here lacks its '}'"},
     {"workers = 1\r\n\r\ndns {\r\n # {\r\n x = 1\r\n}\r\n",
@@ -316,6 +400,13 @@ test_command_line(void **state)
 		"@:2: interfaces: not for mode = local"},
 	    {"mode = local\ninbound = [wan0]", "",
 		"@:2: inbound: not for mode = local"},
+	    {"mode = local\ngate { admission = on }", "",
+		"@:2: gate.admission: on is not for mode = local"},
+	    {"mode = local", "gate { admission = on }",
+		"command line: gate.admission: on is not for mode = local"},
+	    {"mode = local\n\nclient c {}", "",
+		"@:3: 'c': client and destination blocks are not for"
+		" mode = local"},
 	    {"interfaces = [lan0, lan1]\ninbound = [wan0, lan1]", "",
 		"@:2: inbound: lan1 is one of the interfaces that clients are"
 		" behind"},
@@ -403,6 +494,57 @@ test_blocks(void **state)
 	assert_int_equal(config->domains[0].level, LEVEL_NONE);
 	assert_string_equal(config->domains[1].name, "example.org");
 	assert_int_equal(config->domains[1].level, LEVEL_VERIFY);
+	config_free(config);
+}
+
+static void
+test_gate_blocks(void **state)
+{
+	const struct admission_rule *rule;
+	struct config *config;
+	char origin[128];
+
+	(void)state;
+	config = must_load("client \"back office\" {\n"
+			   "  match = [192.0.2.1/32, \"2001:DB8::/32\",\n"
+			   "    \"::ffff:10.0.0.0/104\"]\n"
+			   "  interfaces = [lan0, lan1]\n"
+			   "  marks = [7, \"0x10/0x30\", 0]\n"
+			   "  verdict = exempt; connection_rate = 9 }\n"
+			   "client other { sessions = 5 }\n"
+			   "client third { match = [192.0.2.1] }\n"
+			   "destination d { match = [0.0.0.0/0];\n"
+			   "  verdict = reject }",
+	    NULL);
+	assert_int_equal(config->client_count, 3);
+	rule = &config->clients[0];
+	assert_string_equal(rule->name, "back office");
+	assert_int_equal(rule->match_count, 3);
+	assert_string_equal(rule->matches[0], "192.0.2.1");
+	assert_string_equal(rule->matches[1], "2001:db8::/32");
+	assert_string_equal(rule->matches[2], "10.0.0.0/8");
+	assert_int_equal(rule->interface_count, 2);
+	assert_string_equal(rule->interfaces[1], "lan1");
+	assert_int_equal(rule->mark_count, 3);
+	assert_string_equal(rule->marks[0], "0x7/0xffffffff");
+	assert_string_equal(rule->marks[1], "0x10/0x30");
+	assert_string_equal(rule->marks[2], "0x0/0xffffffff");
+	assert_int_equal(rule->verdict, CONFIG_EXEMPT);
+	assert_int_equal(rule->connection_rate, 9);
+	assert_int_equal(rule->sessions, 0);
+	snprintf(origin, sizeof(origin), "%s:1", file_path);
+	assert_string_equal(rule->origin, origin);
+	rule = &config->clients[1];
+	assert_int_equal(rule->verdict, CONFIG_INTERCEPT);
+	assert_int_equal(rule->sessions, 5);
+	assert_int_equal(
+	    rule->match_count + rule->interface_count + rule->mark_count, 0);
+	assert_int_equal(config->destination_count, 1);
+	rule = &config->destinations[0];
+	assert_string_equal(rule->matches[0], "0.0.0.0/0");
+	assert_int_equal(rule->verdict, CONFIG_REJECT);
+	snprintf(origin, sizeof(origin), "%s:9", file_path);
+	assert_string_equal(rule->origin, origin);
 	config_free(config);
 }
 
@@ -665,6 +807,7 @@ main(void)
 	    cmocka_unit_test(test_command_line),
 	    cmocka_unit_test(test_overrides),
 	    cmocka_unit_test(test_blocks),
+	    cmocka_unit_test(test_gate_blocks),
 	    cmocka_unit_test(test_json),
 	    cmocka_unit_test(test_trust),
 	    cmocka_unit_test(test_ended),

@@ -231,6 +231,82 @@ test_number(void **state)
 }
 
 static void
+test_prefix(void **state)
+{
+	static const struct row rows[] = {
+	    {"192.0.2.1", "192.0.2.1", NULL},
+	    {"192.0.2.1/32", "192.0.2.1", NULL},
+	    {"192.0.2.0/24", "192.0.2.0/24", NULL},
+	    {"0.0.0.0/0", "0.0.0.0/0", NULL},
+	    {"2001:DB8:0::/32", "2001:db8::/32", NULL},
+	    {"::/0", "::/0", NULL},
+	    {"2001:db8::1/128", "2001:db8::1", NULL},
+	    {"::ffff:192.0.2.0/120", "192.0.2.0/24", NULL},
+	    {"192.0.2.1/24", NULL, "bits set"},
+	    {"::ffff:192.0.2.0/95", NULL, "not an address"},
+	    {"192.0.2.0/33", NULL, "not an address"},
+	    {"2001:db8::/129", NULL, "not an address"},
+	    {"192.0.2.0/", NULL, "not an address"},
+	    {"192.0.2.0/ 24", NULL, "not an address"},
+	    {"192.0.2.0/24 }", NULL, "not an address"},
+	    {"192.0.2", NULL, "not an address"},
+	    {"fe80::1%lo", NULL, "not an address"},
+	    {"mx.example.org", NULL, "not an address"},
+	    {"", NULL, "not an address"},
+	};
+
+	(void)state;
+	assert_rows(value_prefix, rows, COUNT(rows));
+}
+
+static void
+test_mark(void **state)
+{
+	static const struct row rows[] = {
+	    {"7", "0x7/0xffffffff", NULL},
+	    {"010", "0xa/0xffffffff", NULL},
+	    {"0x10/0x30", "0x10/0x30", NULL},
+	    {"0/1", "0x0/0x1", NULL},
+	    {"0", "0x0/0xffffffff", NULL},
+	    {"0xffffffff", "0xffffffff/0xffffffff", NULL},
+	    {"0x1/0x0", NULL, "no packet has"},
+	    {"2/1", NULL, "no packet has"},
+	    {"0x100000000", NULL, "no packet has"},
+	    {"1/0x100000001", NULL, "no packet has"},
+	    {"0000000000000000000000000000000000000001/1", "0x1/0x1", NULL},
+	    {"0x00000000000000000000000000000f00000000", NULL, "no packet has"},
+	    {"", NULL, "not a packet mark"},
+	    {"/", NULL, "not a packet mark"},
+	    {"1/", NULL, "not a packet mark"},
+	    {"/1", NULL, "not a packet mark"},
+	    {"1/1/1", NULL, "not a packet mark"},
+	    {"-1", NULL, "not a packet mark"},
+	    {" 1", NULL, "not a packet mark"},
+	    {"1 accept", NULL, "not a packet mark"},
+	};
+
+	(void)state;
+	assert_rows(value_mark, rows, COUNT(rows));
+}
+
+static void
+test_mark_parts(void **state)
+{
+	uint32_t value, mask;
+
+	(void)state;
+	value_mark_parts("0x10/0x30", &value, &mask);
+	assert_int_equal(value, 0x10);
+	assert_int_equal(mask, 0x30);
+	value_mark_parts("0xffffffff/0xffffffff", &value, &mask);
+	assert_int_equal(value, UINT32_MAX);
+	assert_int_equal(mask, UINT32_MAX);
+	value_mark_parts("7", &value, &mask);
+	assert_int_equal(value, 7);
+	assert_int_equal(mask, UINT32_MAX);
+}
+
+static void
 test_seconds(void **state)
 {
 	static const struct {
@@ -403,6 +479,9 @@ main(void)
 	    cmocka_unit_test(test_names_of_the_system),
 	    cmocka_unit_test(test_bool),
 	    cmocka_unit_test(test_number),
+	    cmocka_unit_test(test_prefix),
+	    cmocka_unit_test(test_mark),
+	    cmocka_unit_test(test_mark_parts),
 	    cmocka_unit_test(test_seconds),
 	    cmocka_unit_test(test_server),
 	    cmocka_unit_test(test_pin),

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * DNS answers, good and hostile.  Packets are built by hand, so that a test
- * can say what no library would let out.
- */
+/* DNS answers, good and hostile. */
 
 #include "proxy/policy/dns_packet.h"
 
-#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,136 +11,7 @@
 
 #include <cmocka.h>
 
-#define TYPE_SOA 6
-
-struct packet {
-	uint8_t data[65535];
-	size_t len;
-};
-
-static void
-put(struct packet *packet, const void *data, size_t len)
-{
-	assert_true(len <= sizeof(packet->data) - packet->len);
-	memcpy(packet->data + packet->len, data, len);
-	packet->len += len;
-}
-
-static void
-put_u16(struct packet *packet, unsigned int value)
-{
-	const uint8_t bytes[2] = {(uint8_t)(value >> 8), (uint8_t)value};
-
-	put(packet, bytes, sizeof(bytes));
-}
-
-static void
-put_u32(struct packet *packet, uint32_t value)
-{
-	put_u16(packet, value >> 16);
-	put_u16(packet, value & 0xffff);
-}
-
-/* "" is the root; a label "\1" of the text becomes a NUL byte. */
-static void
-put_name(struct packet *packet, const char *name)
-{
-	size_t len, i;
-	uint8_t byte;
-
-	while (*name != '\0') {
-		len = strcspn(name, ".");
-		byte = (uint8_t)len;
-		put(packet, &byte, 1);
-		for (i = 0; i < len; i++) {
-			byte = name[i] == '\1' ? 0 : (uint8_t)name[i];
-			put(packet, &byte, 1);
-		}
-		name += len;
-		name += *name == '.';
-	}
-	put(packet, "", 1);
-}
-
-static void
-begin(struct packet *packet, unsigned int rcode, const char *name,
-    unsigned int type, unsigned int answers, unsigned int authorities)
-{
-	packet->len = 0;
-	put_u16(packet, 0x1234);
-	put_u16(packet, 0x8180 | rcode);
-	put_u16(packet, 1);
-	put_u16(packet, answers);
-	put_u16(packet, authorities);
-	put_u16(packet, 0);
-	put_name(packet, name);
-	put_u16(packet, type);
-	put_u16(packet, 1);
-}
-
-static void
-put_rr(struct packet *packet, const char *owner, unsigned int type,
-    uint32_t ttl, const struct packet *rdata)
-{
-	put_name(packet, owner);
-	put_u16(packet, type);
-	put_u16(packet, 1);
-	put_u32(packet, ttl);
-	put_u16(packet, (unsigned int)rdata->len);
-	put(packet, rdata->data, rdata->len);
-}
-
-static void
-put_mx(struct packet *packet, const char *owner, uint32_t ttl,
-    unsigned int preference, const char *host)
-{
-	static struct packet rdata;
-
-	rdata.len = 0;
-	put_u16(&rdata, preference);
-	put_name(&rdata, host);
-	put_rr(packet, owner, DNS_MX, ttl, &rdata);
-}
-
-static void
-put_alias(
-    struct packet *packet, const char *owner, uint32_t ttl, const char *target)
-{
-	static struct packet rdata;
-
-	rdata.len = 0;
-	put_name(&rdata, target);
-	put_rr(packet, owner, DNS_CNAME, ttl, &rdata);
-}
-
-static void
-put_address(
-    struct packet *packet, const char *owner, uint32_t ttl, const char *text)
-{
-	static struct packet rdata;
-	uint8_t ip[16];
-	int family = strchr(text, ':') == NULL ? AF_INET : AF_INET6;
-
-	assert_int_equal(inet_pton(family, text, ip), 1);
-	rdata.len = 0;
-	put(&rdata, ip, family == AF_INET ? 4 : 16);
-	put_rr(
-	    packet, owner, family == AF_INET ? DNS_A : DNS_AAAA, ttl, &rdata);
-}
-
-static void
-put_soa(struct packet *packet, const char *owner, uint32_t ttl)
-{
-	static struct packet rdata;
-	int i;
-
-	rdata.len = 0;
-	put_name(&rdata, "ns");
-	put_name(&rdata, "hostmaster");
-	for (i = 0; i < 5; i++)
-		put_u32(&rdata, 7);
-	put_rr(packet, owner, TYPE_SOA, ttl, &rdata);
-}
+#include "dns_wire.h"
 
 static int
 parse(
@@ -645,6 +512,69 @@ test_wrong_head(void **state)
 	assert_int_equal(parse(&packet, DNS_A, &answer), -1);
 }
 
+static bool
+question(const struct packet *from, uint16_t *type, char name[DNS_NAME_MAX])
+{
+	uint8_t *copy = malloc(from->len > 0 ? from->len : 1);
+	bool is_good;
+
+	assert_non_null(copy);
+	memcpy(copy, from->data, from->len);
+	is_good = dns_packet_question(copy, from->len, type, name);
+	free(copy);
+	return is_good;
+}
+
+/* What is behind the question does not matter, all of it must be there. */
+static void
+test_question(void **state)
+{
+	char name[DNS_NAME_MAX];
+	uint16_t type = 0;
+	size_t whole;
+
+	(void)state;
+	begin(&packet, 2, "MX.a.Example", 65280, 7, 7);
+	assert_true(question(&packet, &type, name));
+	assert_int_equal(type, 65280);
+	assert_string_equal(name, "mx.a.example");
+	for (whole = packet.len--; packet.len > 0; packet.len--)
+		assert_false(question(&packet, &type, name));
+	packet.len = whole;
+	packet.data[packet.len - 1] = 3; /* class CH */
+	assert_false(question(&packet, &type, name));
+	packet.data[packet.len - 1] = 1;
+	packet.data[5] = 2; /* two questions */
+	assert_false(question(&packet, &type, name));
+	packet.data[5] = 1;
+	packet.data[2] |= 2; /* cut short */
+	assert_false(question(&packet, &type, name));
+	packet.data[2] = 1; /* a question itself */
+	assert_false(question(&packet, &type, name));
+}
+
+/* Nobody gets to see a name that a host cannot have. */
+static void
+test_question_of_no_host(void **state)
+{
+	static const char *const names[] = {"", "a b.example", "a\n.example",
+	    "a\1.example", "192.0.2.1", "*.example", "a\x80.example"};
+	char name[DNS_NAME_MAX];
+	uint16_t type;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		begin(&packet, 0, names[i], DNS_A, 0, 0);
+		if (question(&packet, &type, name))
+			fail_msg("\"%s\" passed", names[i]);
+	}
+	begin(&packet, 0, "", DNS_A, 0, 0);
+	packet.data[12] = 0xc0; /* a name that points to itself */
+	packet.data[13] = 12;
+	assert_false(question(&packet, &type, name));
+}
+
 static void
 test_host_names(void **state)
 {
@@ -688,6 +618,8 @@ main(void)
 	    cmocka_unit_test(test_pointers),
 	    cmocka_unit_test(test_long_names),
 	    cmocka_unit_test(test_wrong_head),
+	    cmocka_unit_test(test_question),
+	    cmocka_unit_test(test_question_of_no_host),
 	    cmocka_unit_test(test_host_names),
 	};
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "proxy/base/address.h"
+#include "proxy/base/clock.h"
 #include "proxy/policy/decision.h"
 
 static struct hints *hints;
@@ -148,6 +149,127 @@ test_longest_name(void **state)
 	assert_hint(&a, name);
 }
 
+/* What a connection to the address begins with, and whether it is proved. */
+static void
+assert_guess(const struct address *address, const char *name, bool is_proved)
+{
+	struct tls_target target = {.address = *address, .sni = "old"};
+
+	hints_get(hints, &target);
+	if (name == NULL)
+		assert_null(target.sni);
+	else {
+		assert_non_null(target.sni);
+		assert_string_equal(target.sni, name);
+	}
+	assert_int_equal(target.policy[0], is_proved ? 7 : 0);
+}
+
+static void
+guess(const struct address *address, const char *name, int64_t seconds)
+{
+	hints_guess(
+	    hints, address, name, clock_monotonic_ms() + seconds * 1000);
+}
+
+/* A guess comes first, whatever the port; a policy is for a proved name. */
+static void
+test_guess(void **state)
+{
+	struct address bare = address_of("192.0.2.1", 0);
+	struct address a = address_of("192.0.2.1", 25);
+	struct address b = address_of("192.0.2.1", 587);
+	struct address other = address_of("192.0.2.2", 25);
+	struct address ipv6 = address_of("2001:db8::1", 25);
+
+	(void)state;
+	guess(&bare, "mx.a.example", 60);
+	assert_guess(&a, "mx.a.example", false);
+	assert_guess(&b, "mx.a.example", false);
+	assert_guess(&other, NULL, false);
+	hints_put(hints, &a, "mx.a.example", policy);
+	assert_guess(&a, "mx.a.example", true);
+	assert_guess(&b, "mx.a.example", false); /* proved elsewhere */
+	guess(&bare, "mx.b.example", 60);
+	assert_guess(&a, "mx.b.example", false);
+	guess(&ipv6, "mx.c.example", 60);
+	assert_guess(&ipv6, "mx.c.example", false);
+}
+
+/* What was proved is behind it again once it is of no more worth. */
+static void
+test_guess_ends(void **state)
+{
+	struct address bare = address_of("192.0.2.1", 0);
+	struct address a = address_of("192.0.2.1", 25);
+
+	(void)state;
+	hints_put(hints, &a, "mx.a.example", policy);
+	guess(&bare, "mx.b.example", 0);
+	assert_guess(&a, "mx.a.example", true);
+	guess(&bare, "mx.b.example", -86400);
+	assert_guess(&a, "mx.a.example", true);
+	hints_guess(hints, &bare, "mx.b.example", INT64_MIN);
+	assert_guess(&a, "mx.a.example", true);
+	hints_guess(hints, &bare, "mx.b.example", INT64_MAX);
+	assert_guess(&a, "mx.b.example", false);
+}
+
+static void
+test_guess_is_forgotten(void **state)
+{
+	struct address bare = address_of("192.0.2.1", 0);
+	struct address a = address_of("192.0.2.1", 25);
+
+	(void)state;
+	guess(&bare, "mx.b.example", 60);
+	hints_put(hints, &a, "mx.a.example", policy); /* it was wrong */
+	assert_guess(&a, "mx.a.example", true);
+	guess(&bare, "mx.a.example", 60);
+	hints_put(hints, &a, "mx.a.example", policy); /* it was right */
+	hints_drop(hints, &a);
+	assert_guess(&a, NULL, false);
+	guess(&bare, "", 60); /* none */
+	assert_guess(&a, NULL, false);
+}
+
+/* Guesses that share a place, and a proof of one's neighbour. */
+static void
+test_guesses_collide(void **state)
+{
+	struct address all[2 * HINTS_MAX];
+	struct tls_target target = {0};
+	size_t count = sizeof(all) / sizeof(all[0]), left = 0, i;
+	char text[32], name[32];
+
+	(void)state;
+	for (i = 0; i < count; i++) {
+		snprintf(text, sizeof(text), "10.0.%zu.%zu", i / 256, i % 256);
+		snprintf(name, sizeof(name), "mx%zu.example", i);
+		all[i] = address_of(text, 25);
+		guess(&all[i], name, 60);
+		assert_guess(&all[i], name, false);
+	}
+	for (i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "mx%zu.example", i);
+		target.address = all[i];
+		hints_get(hints, &target);
+		if (target.sni == NULL) {
+			hints_drop(hints, &all[i]); /* nobody else's */
+			continue;
+		}
+		assert_string_equal(target.sni, name);
+		left++;
+	}
+	assert_in_range(left, 1, HINTS_MAX);
+	for (i = 0; i < count; i++) {
+		target.address = all[i];
+		hints_get(hints, &target);
+		left -= target.sni != NULL;
+	}
+	assert_int_equal(left, 0);
+}
+
 int
 main(void)
 {
@@ -157,6 +279,10 @@ main(void)
 	    TEST(test_ports_count),
 	    TEST(test_collisions),
 	    TEST(test_longest_name),
+	    TEST(test_guess),
+	    TEST(test_guess_ends),
+	    TEST(test_guess_is_forgotten),
+	    TEST(test_guesses_collide),
 	};
 
 	return cmocka_run_group_tests_name("hints", tests, NULL, NULL);

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "gate_rule.h"
+
 #define UID 4242
 
 static int
@@ -345,6 +347,272 @@ test_own_is_as_configured(void **state)
 	assert_int_not_equal(rules_own(config), CONFIG_OWN_AUTO);
 }
 
+/* What postern-gate needs. */
+
+static char *
+gate_text(const struct config *config, enum rules_queue queue, bool has_log)
+{
+	char error[RULES_ERROR_MAX] = "";
+	const struct rules_host host = {.queue = queue, .has_log = has_log};
+	char *text = rules_text(config, &host, error);
+
+	if (text == NULL) {
+		fail_msg("no text: %s", error);
+		return NULL;
+	}
+	assert_lacks(text, "@");
+	assert_lacks(text, "bypass");
+	return text;
+}
+
+static struct admission_rule *
+add_client(
+    struct config *config, const char *words, enum config_verdict verdict)
+{
+	struct admission_rule *longer = realloc(
+	    config->clients, (config->client_count + 1) * sizeof(*longer));
+
+	assert_non_null(longer);
+	config->clients = longer;
+	longer += config->client_count++;
+	gate_rule_fill(longer, words, verdict);
+	return longer;
+}
+
+static size_t
+count_of(const char *text, const char *what)
+{
+	size_t count = 0;
+
+	for (; (text = strstr(text, what)) != NULL; text++)
+		count++;
+	return count;
+}
+
+static void
+test_no_gate(void **state)
+{
+	static const char *const words[] = {
+	    "queue", "log", "exempt", "chain admit", "chain ask", "watch"};
+	struct config *config = *state;
+	char *plain = gate_text(config, RULES_QUEUE_NONE, false), *text;
+	size_t i;
+
+	add_client(config, "192.0.2.1", CONFIG_EXEMPT);
+	text = gate_text(config, RULES_QUEUE_NONE, true);
+	assert_string_equal(text, plain);
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		assert_lacks(text, words[i]);
+	free(text);
+	free(plain);
+	config->mode = CONFIG_LOCAL;
+	plain = text_of(config, CONFIG_OWN_MARK);
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		assert_lacks(plain, words[i]);
+	free(plain);
+}
+
+/* Asked before it is seized; what comes back refused, before it is asked. */
+static void
+test_gate(void **state)
+{
+	static const char first[] =
+	    "iifname { \"lan0\" } tcp dport { 25 } tcp flags & (syn | ack) == "
+	    "syn fib daddr type != local ";
+	struct config *config = *state;
+	char *text = gate_text(config, RULES_QUEUE_NFT, false);
+
+	assert_order(text,
+	    "chain admit {\n\t\ttype filter hook prerouting priority mangle; ",
+	    first);
+	assert_order(text, "meta mark and 0x40 == 0x40 reject with tcp reset\n",
+	    "goto ask\n");
+	assert_order(
+	    text, "goto ask\n", "chain ask {\n\t\tqueue num 925-928\n\t}\n");
+	assert_order(text, "chain ask",
+	    "chain prerouting {\n\t\ttype filter hook prerouting priority "
+	    "mangle + 1;");
+	assert_int_equal(count_of(text, first), 2);
+	assert_lacks(text, "log");
+	assert_lacks(text, "exempt");
+	free(text);
+	config->gate.queues = 1;
+	config->gate.queue = 7;
+	text = gate_text(config, RULES_QUEUE_NFT, false);
+	assert_holds(text, "chain ask {\n\t\tqueue num 7\n\t}\n");
+	free(text);
+}
+
+/* Until the target is put before it, and where it is lost, all is dropped. */
+static void
+test_gate_by_target(void **state)
+{
+	char *text = gate_text(*state, RULES_QUEUE_XT, false);
+
+	assert_lacks(text, "queue num");
+	assert_holds(text,
+	    "chain ask {\n"
+	    "\t\t# before this stands the xtables target NFQUEUE, to 925-928\n"
+	    "\t\tdrop\n\t}\n");
+	free(text);
+}
+
+static void
+test_watch(void **state)
+{
+	char *text = gate_text(*state, RULES_QUEUE_XT, true);
+
+	assert_order(text, "chain watch_prerouting {\n", "chain admit");
+	assert_order(text, "chain watch_output {\n", "chain admit");
+	assert_holds(text, "hook prerouting priority mangle - 1; ");
+	assert_holds(text, "hook output priority mangle - 1; ");
+	assert_int_equal(count_of(text, "udp sport 53 limit rate "), 2);
+	assert_int_equal(count_of(text, "tcp sport 53 limit rate "), 2);
+	assert_int_equal(
+	    count_of(text, " log group 925 queue-threshold 1\n"), 4);
+	free(text);
+}
+
+/* Other verdicts are for postern-gate alone to know. */
+static void
+test_only_exempt_is_written(void **state)
+{
+	struct config *config = *state;
+	char *plain = gate_text(config, RULES_QUEUE_NFT, true), *text;
+
+	add_client(config, "192.0.2.1 if:lan0", CONFIG_REJECT);
+	add_client(config, "2001:db8::1 mark:0x1/0x1", CONFIG_INTERCEPT);
+	text = gate_text(config, RULES_QUEUE_NFT, true);
+	assert_string_equal(text, plain);
+	free(text);
+	free(plain);
+}
+
+static void
+test_exempt(void **state)
+{
+	struct config *config = *state;
+	char *text;
+
+	add_client(config, "192.0.2.1 10.0.0.0/8 2001:db8::/32", CONFIG_EXEMPT);
+	text = gate_text(config, RULES_QUEUE_NFT, false);
+	/* What may be seized already is, before anybody is exempted. */
+	assert_order(text, "chain ask", "chain exempt {\n");
+	assert_order(text, "chain exempt {\n", "chain prerouting");
+	assert_order(text,
+	    "meta mark and 0x40 != 0x40 "
+	    "ct mark set ct mark and 0xffffffbf goto seize\n",
+	    "meta mark set meta mark and 0xffffffbf "
+	    "ct mark set ct mark or 0x40 accept\n");
+	assert_order(text, "ct mark set ct mark or 0x40 accept\n",
+	    "ct mark and 0x40 == 0x40 accept\n\t\tgoto seize\n\t}\n");
+	assert_order(text, "tcp sport { 25 } socket transparent 1",
+	    "\t\tiifname { \"lan0\" } tcp dport { 25 } meta nfproto ipv4 "
+	    "ip saddr { 192.0.2.1, 10.0.0.0/8 } "
+	    "fib daddr type != local goto exempt\n"
+	    "\t\tiifname { \"lan0\" } tcp dport { 25 } meta nfproto ipv6 "
+	    "ip6 saddr { 2001:db8::/32 } "
+	    "fib daddr type != local goto exempt\n"
+	    "\t\tiifname { \"lan0\" } tcp dport { 25 } "
+	    "fib daddr type != local goto seize\n");
+	assert_order(text, "hook forward",
+	    "\t\tct mark and 0x40 == 0x40 ct direction original "
+	    "tcp dport { 25 } meta nfproto ipv4 "
+	    "ip saddr { 192.0.2.1, 10.0.0.0/8 } accept\n");
+	assert_order(text,
+	    "\t\tct mark and 0x40 == 0x40 ct direction reply "
+	    "tcp sport { 25 } meta nfproto ipv6 "
+	    "ip6 daddr { 2001:db8::/32 } accept\n",
+	    "\t\ttcp dport { 25 } reject with tcp reset\n");
+	free(text);
+}
+
+static void
+test_exempt_of_one_family(void **state)
+{
+	struct config *config = *state;
+	char *text;
+
+	add_client(config, "192.0.2.1", CONFIG_EXEMPT);
+	text = gate_text(config, RULES_QUEUE_NFT, false);
+	assert_int_equal(count_of(text, "ip saddr { 192.0.2.1 }"), 2);
+	assert_int_equal(count_of(text, "ip daddr { 192.0.2.1 }"), 1);
+	assert_lacks(text, "ip6 saddr");
+	assert_int_equal(count_of(text, "goto exempt"), 1);
+	free(text);
+	add_client(config, "2001:db8::1", CONFIG_EXEMPT);
+	text = gate_text(config, RULES_QUEUE_NFT, false);
+	assert_int_equal(count_of(text, "ip6 saddr { 2001:db8::1 }"), 2);
+	assert_int_equal(count_of(text, "goto exempt"), 2);
+	free(text);
+}
+
+static void
+test_exempt_by_interface_and_mark(void **state)
+{
+	struct config *config = *state;
+	char *text;
+
+	add_client(config, "if:dmz0 if:dmz1 mark:0x7/0xffffffff mark:0x10/0x30",
+	    CONFIG_EXEMPT);
+	text = gate_text(config, RULES_QUEUE_NFT, false);
+	/* Two families, two marks; postern's own bit is none of theirs. */
+	assert_int_equal(count_of(text, "goto exempt"), 4);
+	assert_holds(text,
+	    " meta nfproto ipv6 iifname { \"dmz0\", \"dmz1\" } "
+	    "meta mark and 0xffffffbf == 0x7 fib daddr type != local "
+	    "goto exempt\n");
+	assert_holds(text,
+	    "ct direction original tcp dport { 25 } meta nfproto ipv4 "
+	    "iifname { \"dmz0\", \"dmz1\" } meta mark and 0x30 == 0x10 "
+	    "accept\n");
+	assert_int_equal(count_of(text, "ct direction original"), 4);
+	/* What comes back bears no mark. */
+	assert_holds(text,
+	    "ct direction reply tcp sport { 25 } meta nfproto ipv4 "
+	    "oifname { \"dmz0\", \"dmz1\" } accept\n");
+	assert_int_equal(count_of(text, "ct direction reply"), 2);
+	free(text);
+}
+
+/* Of a block's text only what is checked becomes nft's. */
+static void
+test_block_is_no_syntax(void **state)
+{
+	static const char *const names[] = {
+	    "", "lan0\"", "lan0\" } accept #", "lan*", "lan 0", "a;b", "$lan"};
+	static const char *const matches[] = {"", "192.0.2.1 } accept #",
+	    "192.0.2.1/24 }", "$net", "mx.example.org", "@set", "{", "*"};
+	struct config *config = *state;
+	struct admission_rule *rule;
+	char *text;
+	size_t i;
+
+	rule = add_client(config, "192.0.2.1 if:lan0", CONFIG_EXEMPT);
+	free(rule->name);
+	rule->name = strdup("x\"\n accept #");
+	free(rule->origin);
+	rule->origin = strdup("x\"\n accept #:1");
+	text = gate_text(config, RULES_QUEUE_NFT, false);
+	assert_lacks(text, "x\"");
+	free(text);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		free(rule->interfaces[0]);
+		rule->interfaces[0] = strdup(names[i]);
+		assert_refused(config, names[i]);
+	}
+	free(rule->interfaces[0]);
+	rule->interfaces[0] = strdup("lan0");
+	for (i = 0; i < sizeof(matches) / sizeof(matches[0]); i++) {
+		free(rule->matches[0]);
+		rule->matches[0] = strdup(matches[i]);
+		text = gate_text(config, RULES_QUEUE_NFT, false);
+		assert_lacks(text, "goto exempt");
+		assert_int_equal(count_of(text, "ct direction"), 0);
+		free(text);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -362,6 +630,15 @@ main(void)
 	    TEST(test_own_port_is_refused),
 	    TEST(test_nothing_to_intercept_is_refused),
 	    TEST(test_interface_is_no_syntax),
+	    TEST(test_no_gate),
+	    TEST(test_gate),
+	    TEST(test_gate_by_target),
+	    TEST(test_watch),
+	    TEST(test_only_exempt_is_written),
+	    TEST(test_exempt),
+	    TEST(test_exempt_of_one_family),
+	    TEST(test_exempt_by_interface_and_mark),
+	    TEST(test_block_is_no_syntax),
 	    TEST(test_here_takes_the_users_id),
 	    TEST(test_own_is_as_configured),
 	};

@@ -18,10 +18,13 @@
 #include <sys/wait.h>
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
 #include <linux/landlock.h>
+#include <linux/netlink.h>
+#include <linux/sockios.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -283,10 +286,11 @@ reads_anything(void)
 }
 
 static void
-test_relay_has_no_files(void **state)
+test_relay_and_gate_have_no_files(void **state)
 {
 	(void)state;
 	assert_works(SANDBOX_RELAY, reads_anything);
+	assert_works(SANDBOX_GATE, reads_anything);
 }
 
 /* One system call, by number. */
@@ -397,6 +401,18 @@ static const struct call deadly_to_relay[] = {
     {"clock_nanosleep", SYS_clock_nanosleep, {-1}},
 };
 
+/* It has the sockets that it needs, and gets no other connection. */
+static const struct call deadly_to_gate[] = {
+    {"TCP", SYS_socket, {AF_INET, SOCK_STREAM}},
+    {"TCP over IPv6", SYS_socket, {AF_INET6, SOCK_STREAM, IPPROTO_TCP}},
+    {"accept4", SYS_accept4, {-1}},
+    {"bind", SYS_bind, {-1}},
+    {"getpeername", SYS_getpeername, {-1}},
+    {"getsockname", SYS_getsockname, {-1}},
+    {"sendmmsg", SYS_sendmmsg, {-1}},
+    {"shutdown", SYS_shutdown, {-1}},
+};
+
 static void
 assert_calls_kill(
     enum sandbox_kind kind, const struct call *calls, size_t count)
@@ -416,8 +432,12 @@ test_deadly_calls(void **state)
 	(void)state;
 	assert_calls_kill(SANDBOX_RELAY, deadly, COUNT(deadly));
 	assert_calls_kill(SANDBOX_POLICY, deadly, COUNT(deadly));
+	assert_calls_kill(SANDBOX_GATE, deadly, COUNT(deadly));
 	assert_calls_kill(
 	    SANDBOX_RELAY, deadly_to_relay, COUNT(deadly_to_relay));
+	assert_calls_kill(
+	    SANDBOX_GATE, deadly_to_relay, COUNT(deadly_to_relay));
+	assert_calls_kill(SANDBOX_GATE, deadly_to_gate, COUNT(deadly_to_gate));
 }
 
 #ifdef __x86_64__
@@ -485,9 +505,23 @@ test_refused_calls(void **state)
 	    {"O_CREAT", SYS_openat, {-1, (long)"x", O_CREAT}},
 	    {"O_TRUNC", SYS_openat, {-1, (long)"x", O_TRUNC}},
 	};
+	static const struct call gate[] = {
+	    {"SO_MARK", SYS_setsockopt, {-1, SOL_SOCKET, SO_MARK}},
+	    {"IP_TRANSPARENT", SYS_setsockopt,
+		{-1, IPPROTO_IP, IP_TRANSPARENT}},
+	    {"IP_BIND_ADDRESS_NO_PORT", SYS_setsockopt,
+		{-1, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT}},
+	    {"NETLINK_ADD_MEMBERSHIP", SYS_setsockopt,
+		{-1, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP}},
+	    {"SIOCSIFNAME", SYS_ioctl, {-1, SIOCSIFNAME}},
+	    {"SIOCSIFFLAGS", SYS_ioctl, {-1, SIOCSIFFLAGS}},
+	    {"openat", SYS_openat, {-1, (long)"x"}},
+	};
 
 	(void)state;
 	assert_calls_fail(SANDBOX_RELAY, calls, COUNT(calls), EACCES);
+	assert_calls_fail(SANDBOX_GATE, calls, COUNT(calls), EACCES);
+	assert_calls_fail(SANDBOX_GATE, gate, COUNT(gate), EACCES);
 	assert_calls_fail(SANDBOX_POLICY, calls, COUNT(calls), EACCES);
 	assert_calls_fail(SANDBOX_POLICY, policy, COUNT(policy), EACCES);
 }
@@ -518,8 +552,14 @@ test_calls_that_pass(void **state)
 	    {"F_GETLK", SYS_fcntl, {-1, F_GETLK}},
 	    {"F_SETLK", SYS_fcntl, {-1, F_SETLK}},
 	};
+	static const struct call gate[] = {
+	    {"SIOCGIFNAME", SYS_ioctl, {-1, SIOCGIFNAME}},
+	    {"recvfrom", SYS_recvfrom, {-1}},
+	    {"sendto", SYS_sendto, {-1}},
+	};
 
 	(void)state;
+	assert_calls_fail(SANDBOX_GATE, gate, COUNT(gate), EBADF);
 	assert_calls_fail(SANDBOX_POLICY, policy, COUNT(policy), EBADF);
 	assert_calls_fail(SANDBOX_RELAY, relay, COUNT(relay), EBADF);
 }
@@ -870,6 +910,34 @@ test_work(void **state)
 	end_work();
 }
 
+/* What it does all day; the sockets are there before the jail is. */
+static int
+works_as_gate(void)
+{
+	struct mmsghdr head = {0};
+	char name[IF_NAMESIZE];
+	int ret;
+
+	if ((ret = takes_memory_file()) != 0 || (ret = uses_libc()) != 0)
+		return ret;
+	if (if_indextoname(1, name) == NULL)
+		return 40;
+	if (if_indextoname(UINT32_MAX, name) != NULL)
+		return 41;
+	if (recvmmsg(-1, &head, 1, MSG_DONTWAIT, NULL) != -1 || errno != EBADF)
+		return 42;
+	return 0;
+}
+
+static void
+test_gate_works(void **state)
+{
+	(void)state;
+	prepare_work();
+	assert_works(SANDBOX_GATE, works_as_gate);
+	end_work();
+}
+
 static int
 asks_by_udp(void)
 {
@@ -1078,7 +1146,7 @@ main(void)
 	    TEST(test_held_file_is_writable),
 #ifndef POSTERN_SANITIZE
 	    TEST(test_other_paths_are_not),
-	    TEST(test_relay_has_no_files),
+	    TEST(test_relay_and_gate_have_no_files),
 	    TEST(test_deadly_calls),
 #ifdef __x86_64__
 	    TEST(test_other_architecture),
@@ -1092,6 +1160,7 @@ main(void)
 	    TEST(test_ports),
 	    TEST(test_abstract_sockets),
 	    TEST(test_work),
+	    TEST(test_gate_works),
 	    TEST(test_policy_asks_by_udp),
 	    TEST(test_syslog_restarts),
 	    TEST(test_threads_are_refused),
