@@ -261,11 +261,8 @@ def rules(ns, verb, *options, check=True):
 
 
 def addresses(ns, interface, *ips):
-    for ip in ips:
-        if ":" in ip:
-            ns.run("ip", "addr", "add", f"{ip}/64", "dev", interface, "nodad")
-        else:
-            ns.run("ip", "addr", "add", f"{ip}/24", "dev", interface)
+    ns.ip(*(f"address add {ip}/64 dev {interface} nodad" if ":" in ip else
+            f"address add {ip}/24 dev {interface}" for ip in ips))
 
 
 def without_dad(ns):
@@ -276,8 +273,7 @@ def without_dad(ns):
 
 
 def default_routes(ns, *gateways):
-    for ip in gateways:
-        ns.run("ip", "route", "add", "default", "via", ip)
+    ns.ip(*(f"route add default via {ip}" for ip in gateways))
 
 
 def snapshot(ns):
