@@ -39,9 +39,12 @@ def pytest_configure():
 
 
 @pytest.fixture(scope="session")
-def lab():
-    """The lab, raised once."""
-    with Lab() as raised:
+def lab(request):
+    """The lab, raised once, with those of the LAN's MTAs that some test asks
+    for."""
+    asked = {name for item in request.session.items
+             for name in item.fixturenames}
+    with Lab(mtas=[m for m in ("postfix", "exim") if m in asked]) as raised:
         yield raised
 
 
