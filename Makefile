@@ -271,6 +271,21 @@ check:
 	$(MAKE) unit
 	$(MAKE) e2e
 
+# The core of the end-to-end tests on Debian's own kernel, in a virtual machine
+# that is emulated and slow: a file a line, without what real servers take.
+CORE	= tests/e2e/test_rules.py \
+	  tests/e2e/test_gate.py \
+	  tests/e2e/test_bridge.py \
+	  tests/e2e/test_local_mode.py \
+	  tests/e2e/test_delivery.py \
+	  tests/e2e/test_refusals.py
+check-vm:
+	scripts/deps build test vm
+	$(MAKE) all
+	scripts/vm -t 1800 sh -c 'modprobe br_netfilter && exec env "$$@"' sh \
+	    POSTERN_BUILD=$(abspath $(B)) \
+	    /usr/bin/python3 -B -m pytest -q --scripted $(CORE)
+
 # All of it again under AddressSanitizer and UBSan.
 sanitize:
 	scripts/deps
@@ -284,8 +299,8 @@ lint:
 	    $(wildcard proxy/*.h proxy/*/*.h netfilter/*.h certs/*.h \
 	    tests/*/*.h)
 	mandoc -Tlint -Wwarning proxy/postern.8 proxy/postern.conf.5
-	shellcheck scripts/deps scripts/demo scripts/lab .ci/run \
-	    tests/lab/*.sh $(patsubst %,scripts/debian/%,postinst prerm postrm)
+	shellcheck scripts/deps scripts/demo scripts/lab scripts/vm \
+	    .ci/run tests/lab/*.sh $(patsubst %,scripts/debian/%,postinst prerm postrm)
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -j2 \
 	    --enable=warning,performance,portability -I. \
 	    --suppress=unknownMacro $(LINT)
@@ -294,7 +309,7 @@ $(LINT:%=tidy/%): tidy/%:
 	@clang-tidy --quiet $* -- -std=gnu17 $(CPP_OWN) $(BSSL_CPP) \
 	    '-DTEST_CERTS=""' 2>/dev/null
 
-.PHONY: e2e demo check sanitize lint
+.PHONY: e2e demo check check-vm sanitize lint
 
 # postern beside stunnel and a plain path, in one run; a table of ratios.
 $(B)/tests/bench/sink: $(B)/tests/bench/sink.o

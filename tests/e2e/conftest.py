@@ -28,6 +28,20 @@ FILES = 20000
 _SANITIZER = re.compile("AddressSanitizer|LeakSanitizer|runtime error:")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--scripted", action="store_true",
+                     help="leave out what takes the world of real servers")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("scripted"):
+        return
+    real = {"postfix", "exim", "world"}
+    left_out = [item for item in items if real & set(item.fixturenames)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_configure():
     # A login's 1024 are too few for a lab whose clients, servers and wires
     # are all in this process.
@@ -39,9 +53,12 @@ def pytest_configure():
 
 
 @pytest.fixture(scope="session")
-def lab():
-    """The lab, raised once."""
-    with Lab() as raised:
+def lab(request):
+    """The lab, raised once, with those of the LAN's MTAs that some test asks
+    for."""
+    asked = {name for item in request.session.items
+             for name in item.fixturenames}
+    with Lab(mtas=[m for m in ("postfix", "exim") if m in asked]) as raised:
         yield raised
 
 

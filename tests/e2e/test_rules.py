@@ -22,7 +22,7 @@ import threading
 
 import pytest
 
-from lab.netns import Namespace, is_ready, link
+from lab.netns import Namespace, is_ready
 
 POSTERN = os.path.abspath(os.environ.get("POSTERN_BUILD", "build")) + "/postern"
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -265,12 +265,11 @@ def rules(ns, verb, *options, check=True):
                   check=check)
 
 
-def addresses(ns, interface, *ips):
-    for ip in ips:
-        if ":" in ip:
-            ns.run("ip", "addr", "add", f"{ip}/64", "dev", interface, "nodad")
-        else:
-            ns.run("ip", "addr", "add", f"{ip}/24", "dev", interface)
+def up(interface, *ips):
+    """The commands of ip(8) for an interface with these addresses."""
+    return [f"link set {interface} up",
+            *(f"address add {ip}/64 dev {interface} nodad" if ":" in ip else
+              f"address add {ip}/24 dev {interface}" for ip in ips)]
 
 
 def without_dad(ns):
@@ -280,9 +279,8 @@ def without_dad(ns):
         ns.write(f"/proc/sys/net/ipv6/conf/{name}/dad_transmits", "0")
 
 
-def default_routes(ns, *gateways):
-    for ip in gateways:
-        ns.run("ip", "route", "add", "default", "via", ip)
+def default_routes(*gateways):
+    return [f"route add default via {ip}" for ip in gateways]
 
 
 def snapshot(ns):
@@ -308,14 +306,15 @@ class Net:
         self.all = [self.gate, self.client, self.other, self.server]
         for ns in self.all:
             without_dad(ns)
-        for number, ns, inside in ((1, self.client, "lan0"),
-                                   (2, self.server, "wan0"),
-                                   (3, self.other, "lan1")):
-            link(ns, "eth0", self.gate, inside)
-            addresses(self.gate, inside, f"10.{number}.0.1",
-                      f"fd00:{number}::1")
-            addresses(ns, "eth0", f"10.{number}.0.2", f"fd00:{number}::2")
-            default_routes(ns, f"10.{number}.0.1", f"fd00:{number}::1")
+        wires = ((1, self.client, "lan0"), (2, self.server, "wan0"),
+                 (3, self.other, "lan1"))
+        self.gate.ip(*(
+            command for number, ns, inside in wires for command in (
+                f"link add {inside} type veth peer name eth0 netns {ns.path}",
+                *up(inside, f"10.{number}.0.1", f"fd00:{number}::1"))))
+        for number, ns, _inside in wires:
+            ns.ip(*up("eth0", f"10.{number}.0.2", f"fd00:{number}::2"),
+                  *default_routes(f"10.{number}.0.1", f"fd00:{number}::1"))
         self.gate.write("/proc/sys/net/ipv4/ip_forward", "1")
         self.gate.write("/proc/sys/net/ipv6/conf/all/forwarding", "1")
 
@@ -349,10 +348,10 @@ class Host:
         self.server = Namespace("server")
         for ns in (self.host, self.server):
             without_dad(ns)
-        link(self.host, "eth0", self.server, "eth0")
-        addresses(self.host, "eth0", "10.2.0.1", "fd00:2::1")
-        addresses(self.server, "eth0", "10.2.0.2", "fd00:2::2")
-        default_routes(self.host, "10.2.0.2", "fd00:2::2")
+        self.server.ip("link add eth0 type veth peer name eth0 netns "
+                       + self.host.path, *up("eth0", "10.2.0.2", "fd00:2::2"))
+        self.host.ip(*up("eth0", "10.2.0.1", "fd00:2::1"),
+                     *default_routes("10.2.0.2", "fd00:2::2"))
 
     @staticmethod
     def options(own):
@@ -780,7 +779,7 @@ def test_bridged_frames_that_meet_the_rules(net, family, listed):
     net.gate.run("ip", "link", "set", "br0", "up")
     net.sysctl("bridge/bridge-nf-call-iptables", 1)
     net.sysctl("bridge/bridge-nf-call-ip6tables", 1)
-    addresses(net.server, "eth0", "10.1.0.9", "fd00:1::9")
+    net.server.ip(*up("eth0", "10.1.0.9", "fd00:1::9"))
     address = ip["client"][:-1] + "9"
     server, passed = listen(net.server, address), \
         listen(net.server, address, 26)
@@ -924,7 +923,7 @@ def test_gateway_without_ipv6(net, origin):
     net.sysctl("ipv6/conf/all/disable_ipv6", 0)
     net.sysctl("ipv6/conf/all/forwarding", 1)
     for number, name in ((1, "lan0"), (2, "wan0")):
-        addresses(net.gate, name, f"fd00:{number}::1")
+        net.gate.ip(*up(name, f"fd00:{number}::1"))
     server = listen(net.server, ip["server"])
     passed = listen(net.server, ip["server"], 26)
     with dial(net.client, ip["server"], 26), accept(passed):

@@ -116,7 +116,7 @@ class Lab:
         self.internet = self.namespace("internet")
         self._switch = self.namespace("switch")
         self._switch.run("ip", "link", "add", "br0", "type", "bridge")
-        self._switch.run("ip", "link", "set", "br0", "up")
+        self._switch.set_up("br0")
         self._ports = itertools.count(1)
         self._plug_in(self.gateway, "lan0")
         link(self.gateway, "wan0", self.internet, "net0")
@@ -359,12 +359,9 @@ class Lab:
 
 
 def _address(ns, interface, *addresses):
-    for address in addresses:
-        options = ("nodad",) if ":" in address else ()
-        ns.run("ip", "address", "add", address, "dev", interface, *options)
+    ns.ip(*(f"address add {address} dev {interface}"
+            + (" nodad" if ":" in address else "") for address in addresses))
 
 
 def _routes(ns, *gateways):
-    for gateway in gateways:
-        family = "-6" if ":" in gateway else "-4"
-        ns.run("ip", family, "route", "add", "default", "via", gateway)
+    ns.ip(*(f"route add default via {gateway}" for gateway in gateways))

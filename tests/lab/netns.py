@@ -15,6 +15,7 @@ clients and the tap of a lab are plain threads of one Python process.
 import concurrent.futures
 import contextlib
 import ctypes
+import fcntl
 import os
 import select
 import socket
@@ -26,6 +27,8 @@ CLONE_NEWNET = 0x40000000
 NETLINK_NETFILTER = 12
 CTNETLINK_DELETE = 0x102  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE
 NLM_F_REQUEST, NLM_F_ACK = 1, 4
+SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
+IFF_UP = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 # PR_SET_PDEATHSIG counts from the death of the *thread* that forked: this one
@@ -90,7 +93,7 @@ class Namespace:
     def __init__(self, name):
         self.name = name
         self.fd = _spawner.submit(_new_namespace).result()
-        self.run("ip", "link", "set", "lo", "up")
+        self.set_up("lo")
 
     @property
     def path(self):
@@ -139,6 +142,19 @@ class Namespace:
                                f": status {status}: {err or out}")
         return subprocess.CompletedProcess(arguments, status, out, err)
 
+    def ip(self, *commands):
+        """Runs commands of ip(8), each a text, in one go."""
+        self.run("ip", "-batch", "-", stdin="\n".join(commands) + "\n")
+
+    def set_up(self, interface):
+        """Where it is done often, a program each time would be slow."""
+        with self.socket(socket.AF_INET, socket.SOCK_DGRAM) as kernel:
+            request = struct.pack("16sH22x", interface.encode(), 0)
+            name, flags = struct.unpack(
+                "16sH22x", fcntl.ioctl(kernel, SIOCGIFFLAGS, request))
+            fcntl.ioctl(kernel, SIOCSIFFLAGS,
+                        struct.pack("16sH22x", name, flags | IFF_UP))
+
     def write(self, path, text):
         """Sets a file below /proc/sys/net of this namespace."""
         with self.entered(), open(path, "w", encoding="ascii") as file:
@@ -167,8 +183,8 @@ def link(one, one_name, other, other_name):
     """A cable (veth) between two namespaces."""
     one.run("ip", "link", "add", one_name, "type", "veth",
             "peer", "name", other_name, "netns", other.path)
-    one.run("ip", "link", "set", one_name, "up")
-    other.run("ip", "link", "set", other_name, "up")
+    one.set_up(one_name)
+    other.set_up(other_name)
 
 
 class Lines:
