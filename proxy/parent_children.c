@@ -126,6 +126,16 @@ on_relay_started(void *arg, struct process *relay)
 	return connect_relay(relay, parent->policy, PROCESS_POLICY);
 }
 
+/* What cannot be had now comes with the gate's next start. */
+static void
+on_relay_wants_gate(void *arg, struct process *relay)
+{
+	struct parent *parent = arg;
+
+	if (connect_relay(relay, parent->gate, PROCESS_GATE) == -1)
+		log_warn("%s: no channel to the gate", process_name(relay));
+}
+
 static int
 on_gate_started(void *arg, struct process *gate)
 {
@@ -220,6 +230,7 @@ static const struct process_hooks relay_hooks = {
     .started = on_relay_started,
     .ready = on_ready,
     .ended = on_child_ended,
+    .wants_gate = on_relay_wants_gate,
 };
 
 static const struct process_hooks gate_hooks = {

@@ -98,11 +98,24 @@ on_drained(void *arg, struct ipc_channel *control, struct ipc_reader *reader)
 	return 0;
 }
 
+static int
+on_want_gate(void *arg, struct ipc_channel *control, struct ipc_reader *reader)
+{
+	struct process *process = arg;
+
+	(void)control;
+	if (ipc_end(reader) == -1 || process->hooks->wants_gate == NULL)
+		return -1;
+	process->hooks->wants_gate(process->arg, process);
+	return 0;
+}
+
 static const struct ipc_row rows[] = {
     {PROCESS_READY, true, "READY", on_ready},
     {PROCESS_PONG, false, "PONG", on_pong},
     {PROCESS_DRAINED, true, "DRAINED", on_drained},
     {PROCESS_STATUS, false, "STATUS", on_status},
+    {PROCESS_WANT_GATE, false, "WANT_GATE", on_want_gate},
     {0, false, NULL, NULL},
 };
 

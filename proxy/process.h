@@ -44,6 +44,8 @@ struct process_hooks {
 	 * back-off.  The process may be freed here.
 	 */
 	void (*ended)(void *arg, struct process *, bool will_restart);
+	/* A relay wants a channel to the gate; NULL: no child of this kind. */
+	void (*wants_gate)(void *arg, struct process *);
 };
 
 /*

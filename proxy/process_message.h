@@ -77,6 +77,12 @@ enum process_message {
 	 * which replaces the one before.
 	 */
 	PROCESS_GATE,
+	/*
+	 * Relay to parent: the channel to the gate has closed, and no other
+	 * came: one of the two said what the other could not read.  Answered
+	 * by GATE as soon as there is a gate.
+	 */
+	PROCESS_WANT_GATE,
 };
 
 #endif

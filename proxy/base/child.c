@@ -226,6 +226,15 @@ child_status(struct child *child, uint32_t sessions)
 }
 
 void
+child_want_gate(struct child *child)
+{
+	struct ipc_message message;
+
+	ipc_compose(&message, PROCESS_WANT_GATE, 0);
+	tell(child, &message);
+}
+
+void
 child_drained(struct child *child)
 {
 	struct ipc_message message;

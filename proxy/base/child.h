@@ -52,6 +52,9 @@ void child_ready(struct child *);
  */
 void child_status(struct child *, uint32_t sessions);
 
+/* child_want_gate asks the parent, a relay's, for a new channel to the gate. */
+void child_want_gate(struct child *);
+
 /* child_drained tells the parent that nothing is left, and exits 0. */
 void child_drained(struct child *) __attribute__((noreturn));
 

@@ -21,7 +21,7 @@ struct gate_client {
 	struct event_base *base;
 	struct ipc_channel *channel; /* owned; NULL: there is no gate now */
 	bool is_full;
-	void (*hinted)(void *, const struct address *, const char *, uint32_t);
+	const struct gate_client_handlers *handlers; /* borrowed */
 	void *arg;
 };
 
@@ -41,7 +41,7 @@ on_hint(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
 	if (ipc_end(reader) == -1 || address.family == AF_UNSPEC ||
 	    !dns_name_is_host(name))
 		return -1;
-	client->hinted(client->arg, &address, name, seconds);
+	client->handlers->hinted(client->arg, &address, name, seconds);
 	return 0;
 }
 
@@ -50,7 +50,7 @@ static const struct ipc_row rows[] = {
     {0, false, NULL, NULL},
 };
 
-/* Another comes with the gate's restart. */
+/* Another comes with the gate's restart, if that was it. */
 static void
 on_closed(void *arg, struct ipc_channel *channel, const char *why)
 {
@@ -59,12 +59,12 @@ on_closed(void *arg, struct ipc_channel *channel, const char *why)
 	log_debug("the channel to postern-gate closed: %s", why);
 	ipc_channel_free(channel);
 	client->channel = NULL;
+	client->handlers->lost(client->arg);
 }
 
 struct gate_client *
 gate_client_new(struct event_base *base,
-    void (*hinted)(void *, const struct address *, const char *, uint32_t),
-    void *arg)
+    const struct gate_client_handlers *gate_handlers, void *arg)
 {
 	struct gate_client *client;
 
@@ -72,9 +72,15 @@ gate_client_new(struct event_base *base,
 		return NULL;
 	client->base = base;
 	client->is_full = true; /* until it serves */
-	client->hinted = hinted;
+	client->handlers = gate_handlers;
 	client->arg = arg;
 	return client;
+}
+
+bool
+gate_client_is_attached(const struct gate_client *client)
+{
+	return client->channel != NULL;
 }
 
 /* What cannot be sent is told anew by the next change, or channel. */

@@ -15,14 +15,18 @@ struct address;
 struct event_base;
 struct gate_client;
 
-/*
- * gate_client_new: hinted is called for each hint, with a name that
- * dns_name_is_host and is borrowed.  NULL: ENOMEM.
- */
-struct gate_client *gate_client_new(struct event_base *,
-    void (*hinted)(
-	void *arg, const struct address *, const char *name, uint32_t seconds),
-    void *arg);
+struct gate_client_handlers {
+	/* A hint; name is one that dns_name_is_host, and is borrowed. */
+	void (*hinted)(void *arg, const struct address *, const char *name,
+	    uint32_t seconds);
+	void (*lost)(void *arg); /* the channel closed */
+};
+
+/* gate_client_new borrows handlers and arg.  NULL: ENOMEM. */
+struct gate_client *gate_client_new(
+    struct event_base *, const struct gate_client_handlers *, void *arg);
+
+bool gate_client_is_attached(const struct gate_client *);
 
 /*
  * gate_client_attach takes up a channel and its descriptor, in place of the

@@ -40,6 +40,8 @@
 #define MALLOC_KEEPS     (4 << 20) /* bytes */
 /* Longer than the parent ever waits before it starts postern-policy again. */
 #define POLICY_WAIT_S 45
+/* For a gate that has ended to be found so, and started again. */
+#define GATE_WAIT_S 2
 
 /* How many sessions a client has. */
 struct client {
@@ -74,6 +76,7 @@ struct relay {
 	struct event *drain_timer;
 	struct event *policy_wait;
 	struct gate_client *gate;
+	struct event *gate_wait;
 	bool is_paused; /* without descriptors */
 };
 
@@ -442,6 +445,32 @@ on_policy(void *arg, int fd)
 	return 0;
 }
 
+static void
+on_gate_lost(void *arg)
+{
+	static const struct timeval wait = {.tv_sec = GATE_WAIT_S};
+	struct relay *relay = arg;
+
+	if (!relay->is_draining)
+		evtimer_add(relay->gate_wait, &wait);
+}
+
+/*
+ * Without the channel the gate takes this relay for gone, and keeps from it
+ * what comes.  Where the gate has ended, its successor brings another channel;
+ * where it has not, the parent has to.
+ */
+static void
+on_gate_wait(evutil_socket_t fd, short what, void *arg)
+{
+	struct relay *relay = arg;
+
+	(void)fd;
+	(void)what;
+	if (!gate_client_is_attached(relay->gate) && !relay->is_draining)
+		child_want_gate(relay->child);
+}
+
 static int
 on_gate(void *arg, int fd)
 {
@@ -468,6 +497,11 @@ on_hint(void *arg, const struct address *address, const char *name,
 	hints_guess(relay->context.hints, address, name,
 	    clock_monotonic_ms() + (int64_t)seconds * 1000);
 }
+
+static const struct gate_client_handlers gate_handlers = {
+    .hinted = on_hint,
+    .lost = on_gate_lost,
+};
 
 static void
 drain_all(struct relay *relay, bool is_now)
@@ -593,15 +627,17 @@ main(void)
 	relay.pause = evtimer_new(relay.base, on_pause_end, &relay);
 	relay.drain_timer = evtimer_new(relay.base, on_drain_timeout, &relay);
 	relay.policy_wait = evtimer_new(relay.base, on_policy_wait, &relay);
+	relay.gate_wait = evtimer_new(relay.base, on_gate_wait, &relay);
 	if (relay.pause == NULL || relay.drain_timer == NULL ||
-	    relay.policy_wait == NULL ||
+	    relay.policy_wait == NULL || relay.gate_wait == NULL ||
 	    (context->reaper = reaper_new(relay.base)) == NULL ||
 	    (context->tls = tls_client_new()) == NULL ||
 	    (context->policy = policy_client_new(
 		 relay.base, on_policy_lost, &relay)) == NULL ||
 	    (context->verdicts = verdict_cache_new()) == NULL ||
 	    (context->hints = hints_new()) == NULL ||
-	    (relay.gate = gate_client_new(relay.base, on_hint, &relay)) == NULL)
+	    (relay.gate = gate_client_new(
+		 relay.base, &gate_handlers, &relay)) == NULL)
 		fatalx("out of memory");
 	event_base_dispatch(relay.base);
 	return 0;

@@ -5,6 +5,7 @@ The tap tells whether anything of an envelope crossed the wire in clear.  What
 the gate refuses ends in a reset, at once; what nobody judges is dropped."""
 
 import contextlib
+import ctypes
 import os
 import re
 import signal
@@ -450,6 +451,60 @@ def test_50_full_queue(lab, gateway, mail):
         for s in sockets:
             s.close()
     assert deliver(lab, mail).code == 250
+
+
+PIDFD_GETFD = 438
+
+
+def borrowed_channels(pid):
+    """This end of each of the gate's channels to relays."""
+    pidfd = os.pidfd_open(pid)
+    control = os.readlink(f"/proc/{pid}/fd/3")
+    try:
+        for fd in sorted(map(int, os.listdir(f"/proc/{pid}/fd"))):
+            copy = ctypes.CDLL(None).syscall(PIDFD_GETFD, pidfd, fd, 0)
+            if copy == -1:
+                continue
+            try:
+                end = socket.socket(fileno=copy)
+            except OSError:
+                os.close(copy)
+                continue
+            if os.readlink(f"/proc/{pid}/fd/{fd}") != control and (
+                    end.family, end.type) == (
+                        socket.AF_UNIX, socket.SOCK_SEQPACKET):
+                yield end
+            else:
+                end.close()
+    finally:
+        os.close(pidfd)
+
+
+@pytest.mark.config("workers = 2")
+def test_broken_channel_is_made_anew(lab, gateway, mail):
+    """What a relay cannot read costs the channel, and not the relay."""
+    [gate] = gateway.children("postern-gate")
+    relays = gateway.children("postern-relay")
+    ends = list(borrowed_channels(gate))
+    assert len(ends) == 2
+    for end in ends:
+        with end:
+            end.send(b"nonsense")
+    until = time.monotonic() + 10
+    while not refused(lab, mail):  # for want of a relay
+        assert time.monotonic() < until
+    assert let_in(lab, mail).code == 250
+    assert gateway.children("postern-relay") == relays
+    assert gateway.children("postern-gate") == [gate]
+    let_in_everywhere(lab, mail, len(ends))
+
+
+def let_in_everywhere(lab, mail, relays):
+    """Each relay takes part again: more at once than one may have."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(8 * relays):
+            client = stack.enter_context(lab.connect(mail[1]))
+            assert client.reply().code == 220
 
 
 # Verdicts that are over.

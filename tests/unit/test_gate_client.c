@@ -25,6 +25,8 @@ static struct {
 	uint32_t seconds;
 } hint;
 
+static int lost;
+
 /* The gate's end. */
 struct fake {
 	struct ipc_channel *channel;
@@ -42,6 +44,18 @@ on_hinted(void *arg, const struct address *address, const char *name,
 	strlcpy(hint.name, name, sizeof(hint.name));
 	hint.seconds = seconds;
 }
+
+static void
+on_lost(void *arg)
+{
+	assert_ptr_equal(arg, &hint);
+	lost++;
+}
+
+static const struct gate_client_handlers gate_handlers = {
+    .hinted = on_hinted,
+    .lost = on_lost,
+};
 
 static int
 on_full(void *arg, struct ipc_channel *channel, struct ipc_reader *reader)
@@ -106,7 +120,7 @@ setup(void **state)
 	memset(&gate, 0, sizeof(gate));
 	if ((base = event_base_new()) == NULL)
 		return -1;
-	client = gate_client_new(base, on_hinted, &hint);
+	client = gate_client_new(base, &gate_handlers, &hint);
 	return client == NULL;
 }
 
@@ -183,7 +197,11 @@ test_gate_comes_back(void **state)
 	assert_heard(&gate, "full;room;");
 	ipc_channel_free(gate.channel);
 	gate.channel = NULL;
+	lost = 0;
+	assert_true(gate_client_is_attached(client));
 	loop_run(base);
+	assert_int_equal(lost, 1);
+	assert_false(gate_client_is_attached(client));
 	gate_client_sessions(client, &a, 1);
 	gate_client_full(client, true);
 	attach(&gate);
@@ -194,6 +212,7 @@ test_gate_comes_back(void **state)
 	assert_heard(&other, "full;192.0.2.1 2;");
 	assert_heard(&gate, "");
 	assert_null(gate.channel);
+	assert_int_equal(lost, 1);
 	ipc_channel_free(other.channel);
 }
 
