@@ -320,7 +320,7 @@ $(B)/tests/bench/verdicts: $(B)/tests/bench/verdicts.o \
 	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $^ $(BSSL_LIB) $(LIB_ROW1)
 
 $(B)/tests/bench/syn: $(B)/tests/bench/syn.o
-	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $<
+	$(CC) $(LDHARD) $(LDFLAGS) -o $@ $< -lbsd
 
 bench:
 	scripts/deps

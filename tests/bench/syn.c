@@ -103,13 +103,14 @@ take_answers(struct run *run)
 	uint8_t packet[256];
 	int64_t at;
 	ssize_t n;
-	size_t slot;
+	size_t slot, head;
 
 	while ((n = recv(run->fd, packet, sizeof(packet), MSG_DONTWAIT)) > 0) {
 		at = now();
 		ip = (const struct ip *)packet;
-		tcp = (const struct tcphdr *)(packet + ip->ip_hl * 4);
-		if ((size_t)n < ip->ip_hl * 4 + sizeof(*tcp) ||
+		head = (size_t)ip->ip_hl * 4;
+		tcp = (const struct tcphdr *)(packet + head);
+		if ((size_t)n < head + sizeof(*tcp) ||
 		    ip->ip_src.s_addr != run->target.sin_addr.s_addr ||
 		    tcp->th_sport != run->target.sin_port ||
 		    ntohs(tcp->th_dport) < PORT_FIRST)
@@ -134,9 +135,12 @@ compare(const void *a, const void *b)
 static double
 percentile(const struct run *run, unsigned int per_mille)
 {
+	size_t at;
+
 	if (run->answered == 0)
 		return 0;
-	return (double)run->took[(run->answered - 1) * per_mille / 1000] / 1000;
+	at = (run->answered - 1) * per_mille / 1000;
+	return (double)run->took[at] / 1000;
 }
 
 static void
@@ -166,6 +170,17 @@ go(struct run *run, int64_t rate)
 	    percentile(run, 1000));
 }
 
+static int64_t
+number(const char *text, int64_t max)
+{
+	const char *why;
+	int64_t value = strtonum(text, 0, max, &why);
+
+	if (why != NULL)
+		errx(2, "%s is %s", text, why);
+	return value;
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -179,9 +194,9 @@ main(int argc, char *argv[])
 	if (inet_pton(AF_INET, argv[1], &run.source) != 1 ||
 	    inet_pton(AF_INET, argv[2], &run.target.sin_addr) != 1)
 		errx(2, "not an IPv4 address");
-	run.target.sin_port = htons((uint16_t)atoi(argv[3]));
-	rate = atoll(argv[4]);
-	run.count = (size_t)atoll(argv[5]);
+	run.target.sin_port = htons((uint16_t)number(argv[3], UINT16_MAX));
+	rate = number(argv[4], 100000000);
+	run.count = (size_t)number(argv[5], 1000000000);
 	if ((run.took = calloc(run.count + 1, sizeof(*run.took))) == NULL)
 		err(1, NULL);
 	run.fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP);
