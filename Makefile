@@ -258,9 +258,10 @@ $(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(foreach r,$(ROWS),$(call row,$(r)))
 	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(ALL_LIBS)
 .SECONDARY: $(patsubst %,%.o,$(E2E))
 
+# Files of tests wait for most of their time: two labs side by side.
 e2e: all $(E2E) $(B)/image/postern.tar
 	POSTERN_BUILD=$(abspath $(B)) /usr/bin/python3 -B -m pytest -q \
-	    $(or $(T),tests/e2e)
+	    $(if $(T),$(T),-n 2 --dist loadfile tests/e2e)
 
 demo:
 	@scripts/demo
