@@ -10,6 +10,7 @@ PREFIX	?= /usr
 LIBEXECDIR ?= $(PREFIX)/libexec/postern
 MANDIR	?= $(PREFIX)/share/man
 UNITDIR	?= $(PREFIX)/lib/systemd/system
+DOCDIR	?= $(PREFIX)/share/doc/postern
 # No compiler yet: scripts/deps brings one, and make starts itself again.
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 VERSION	= 0.1
@@ -169,12 +170,13 @@ unit: $(UNIT)
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXECDIR) \
 	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man5 \
-	    $(DESTDIR)$(UNITDIR)
+	    $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)
 	install -m 755 $(B)/postern $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(filter-out $(B)/postern,$(PROGRAMS)) \
 	    $(DESTDIR)$(LIBEXECDIR)
 	install -m 644 proxy/postern.8 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 proxy/postern.conf.5 $(DESTDIR)$(MANDIR)/man5
+	install -m 644 scripts/keepalived/keepalived.conf $(DESTDIR)$(DOCDIR)
 	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' scripts/postern.service \
 	    >$(DESTDIR)$(UNITDIR)/postern.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/postern.service
