@@ -44,8 +44,9 @@ lab.unknown_ca.  Names, and name servers that misbehave: nameservers, as
 lab.dns; those that forge or wear out: hostile_dns.  MTA-STS policies on a
 stock nginx, and Redis (lab.redis()): web.  The stock MTAs: mta.  A client
 that shows every byte: smtp_client.
-The judge: tap, as lab.tap.  postern itself: gateway.  The standard world of
-good and bad domains, with what is expected of each: world.
+The judge: tap, as lab.tap.  postern itself: gateway; two gateways as one
+router, in a lab of their own: pair.  The standard world of good and bad
+domains, with what is expected of each: world.
 """
 
 from lab.gateway import Gateway
