@@ -402,3 +402,29 @@ def test_first_comes_back(lab, raised_pair, pair):
     assert active.states()[-1][1] == "BACKUP"
     assert [len(server.messages) for server in sinks.servers.values()] \
         == [1, 1]
+
+
+# Neither.
+
+def test_both_are_dead(lab, pair, tap):
+    """Nobody has the role, and nothing gets out; then one comes back."""
+    sinks = Sinks(lab, "dead")
+    for machine in pair:
+        mark = machine.mark()
+        machine.postern.process.stop()  # SIGKILL
+        machine.wait_state("FAULT", mark)
+    for machine in pair:
+        assert len(machine.addresses("lan0") | machine.addresses("wan0")) == 4
+    for family, server in sinks.servers.items():
+        with pytest.raises(OSError):
+            lab.connect(server, ipv6=FAMILIES[family], timeout=2)
+    targets = {server.addresses[0] for server in sinks.servers.values()}
+    assert not [flow for flow in tap.connections() if flow[2] in targets]
+    for machine, state in zip(pair, ("MASTER", "BACKUP")):
+        mark = machine.mark()
+        machine.postern.start()
+        machine.wait_state(state, mark)
+    for family, server in sinks.servers.items():
+        with lab.connect(server, ipv6=FAMILIES[family]) as client:
+            assert client.deliver(SENDER, [f"b@{sinks.domains[family]}"],
+                                  f"{SECRET}\r\n".encode()).code == 250
