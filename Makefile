@@ -175,7 +175,8 @@ install: all
 	install -m 755 $(B)/postern $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(filter-out $(B)/postern,$(PROGRAMS)) \
 	    $(DESTDIR)$(LIBEXECDIR)
-	install -m 644 scripts/postern.conf $(DESTDIR)$(DOCDIR)/examples
+	install -m 644 scripts/postern.conf scripts/keepalived/keepalived.conf \
+	    $(DESTDIR)$(DOCDIR)/examples
 	install -m 644 proxy/postern.8 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 proxy/postern.conf.5 $(DESTDIR)$(MANDIR)/man5
 	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' scripts/postern.service \

@@ -44,9 +44,11 @@ lab.unknown_ca.  Names, and name servers that misbehave: nameservers, as
 lab.dns; those that forge or wear out: hostile_dns.  MTA-STS policies on a
 stock nginx, and Redis (lab.redis()): web.  The stock MTAs: mta.  A client
 that shows every byte: smtp_client.
-The judge: tap, as lab.tap.  postern itself: gateway.  A whole Debian that
-its systemd boots, for the package: system.  The standard world of
-good and bad domains, with what is expected of each: world.
+The judge: tap, as lab.tap.  postern itself: gateway; two gateways as one
+router, in a lab of their own: pair; a box in a wire: wire.  A whole Debian
+that its systemd boots, for the package: system; a pod of containers: pod, by
+manifests.  The standard world of good and bad domains, with what is expected
+of each: world.
 """
 
 from lab.gateway import Gateway

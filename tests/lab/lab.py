@@ -45,17 +45,19 @@ def _free_user():
 class Lab:
     """See the package's own text.  `mtas` tells which stock MTAs to raise:
     those and their jails are most of the time that it takes.  Where speed is
-    measured there is no tap, since whoever sends pays for its copies."""
+    measured there is no tap, since whoever sends pays for its copies.  With
+    is_for_pair there is no gateway yet, but room for two: see pair."""
 
-    def __init__(self, mtas=("postfix", "exim"), has_tap=True):
+    def __init__(self, mtas=("postfix", "exim"), has_tap=True,
+                 is_for_pair=False):
         self._stack = contextlib.ExitStack()
-        self._numbers = itertools.count(2)
+        self._numbers = itertools.count(4 if is_for_pair else 2)
         self._names = itertools.count(1)
         self._web = None
         self.user = _free_user()
         try:
             self._make_directory()
-            self._make_wires()
+            self._make_wires(is_for_pair)
             self._make_tap(has_tap)
             self._make_authorities()
             self._make_dns()
@@ -111,34 +113,63 @@ class Lab:
         self._stack.callback(made.close)
         return made
 
-    def _make_wires(self):
-        self.gateway = self.namespace("gateway")
+    def _make_wires(self, is_for_pair):
         self.internet = self.namespace("internet")
         self._switch = self.namespace("switch")
-        self._switch.run("ip", "link", "add", "br0", "type", "bridge")
-        self._switch.set_up("br0")
         self._ports = itertools.count(1)
-        self._plug_in(self.gateway, "lan0")
-        link(self.gateway, "wan0", self.internet, "net0")
-        _address(self.gateway, "lan0", LAN4 + "1/24", LAN6 + "1/64")
-        _address(self.gateway, "wan0", WAN4 + "1/24", WAN6 + "1/64")
-        self.gateway.write("/proc/sys/net/ipv4/ip_forward", "1")
-        self.gateway.write("/proc/sys/net/ipv6/conf/all/forwarding", "1")
+        self._ports_of = {}
+        self._make_bridge("br0")
+        if is_for_pair:
+            self._make_bridge("br1")
+            self._plug_in(self.internet, "net0", "br1")
+        else:
+            self.gateway = self.namespace("gateway")
+            self._plug_in(self.gateway, "lan0")
+            link(self.gateway, "wan0", self.internet, "net0")
+            self._make_router(self.gateway, 1)
         _address(self.internet, "net0", WAN4 + "254/24", WAN6 + "fffe/64")
         _routes(self.internet, WAN4 + "1", WAN6 + "1")
-        self.gateway.run("ip", "route", "add", MORE4 + "0.0/16",
-                         "via", WAN4 + "254")
         self.client = self.lan_host("client", 20)
+
+    def _make_bridge(self, name):
+        self._switch.run("ip", "link", "add", name, "type", "bridge")
+        self._switch.set_up(name)
+
+    @staticmethod
+    def _make_router(ns, number):
+        _address(ns, "lan0", f"{LAN4}{number}/24", f"{LAN6}{number}/64")
+        _address(ns, "wan0", f"{WAN4}{number}/24", f"{WAN6}{number}/64")
+        ns.write("/proc/sys/net/ipv4/ip_forward", "1")
+        ns.write("/proc/sys/net/ipv6/conf/all/forwarding", "1")
+        ns.run("ip", "route", "add", MORE4 + "0.0/16", "via", WAN4 + "254")
 
     def _make_tap(self, has_tap):
         self.tap = Tap(self.internet, "net0") if has_tap else None
         if self.tap is not None:
             self._stack.callback(self.tap.close)
 
-    def _plug_in(self, ns, interface):
+    def _plug_in(self, ns, interface, bridge="br0"):
         port = f"port{next(self._ports)}"
         link(self._switch, port, ns, interface)
-        self._switch.run("ip", "link", "set", port, "master", "br0")
+        self._switch.run("ip", "link", "set", port, "master", bridge)
+        self._ports_of[ns, interface] = port
+
+    def cables(self, ns, *interfaces, are_in=True):
+        """Plugs in, or out, cables between a namespace and a switch, all at
+        once."""
+        to = "up" if are_in else "down"
+        self._switch.run("ip", "-batch", "-", stdin="".join(
+            f"link set {self._ports_of[ns, each]} {to}\n"
+            for each in interfaces))
+
+    def pair_gateway(self, name, number):
+        """Where there is room for two: a namespace with lan0 and wan0, at
+        198.51.100.NUMBER, 203.0.113.NUMBER and their IPv6 twins."""
+        ns = self.namespace(name)
+        self._plug_in(ns, "lan0")
+        self._plug_in(ns, "wan0", "br1")
+        self._make_router(ns, number)
+        return ns
 
     def lan_host(self, name, number):
         """A namespace on the LAN at 198.51.100.NUMBER and its IPv6 twin."""

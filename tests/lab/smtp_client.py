@@ -39,14 +39,14 @@ class Reply:
 class Client:
     """Connects when made; timeout is for each read."""
 
-    def __init__(self, ns, host, port=25, *, source=None, timeout=30,
-                 name="client.lan.example"):
+    def __init__(self, ns, host, port=25, *, source=None, source_port=0,
+                 timeout=30, name="client.lan.example"):
         self.name = name
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = ns.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
-        if source is not None:
-            self.socket.bind((source, 0))
+        if source is not None or source_port:
+            self.socket.bind((source or "", source_port))
         self.buffer = bytearray()
         try:
             self.socket.connect((host, port))

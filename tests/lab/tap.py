@@ -90,6 +90,7 @@ class Tap:
         self.ports = set(ports)
         self.markers = []
         self.streams = {}
+        self._ended = {}  # forgotten; what is sent again is still in TLS
         self.packets = 0
         self._lost = 0
         self._lock = threading.Lock()
@@ -141,13 +142,15 @@ class Tap:
             if flow not in self.streams:
                 if not data:
                     return
-                self.streams[flow] = [_Stream(sequence)]  # older than the tap
+                self.streams[flow] = [  # older than the tap
+                    self._ended.get(flow) or _Stream(sequence)]
             stream = self.streams[flow][-1]
             stream.has_ended |= bool(flags & 5)  # FIN, RST
             if data and not stream.is_dense:
                 stream.add(sequence, data)
 
     def _renew(self, flow, sequence):
+        self._ended.pop(flow, None)
         streams = self.streams.setdefault(flow, [])
         first = (sequence + 1) % 2**32
         if not streams or streams[-1].next != first:
@@ -224,6 +227,9 @@ class Tap:
             for flow, streams in list(self.streams.items()):
                 if streams[-1].has_ended:
                     del self.streams[flow]
+                    if streams[-1].is_tls:
+                        streams[-1].clear = b""
+                        self._ended[flow] = streams[-1]
                 else:
                     streams[-1].clear = b""
                     self.streams[flow] = streams[-1:]
