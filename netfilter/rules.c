@@ -211,10 +211,10 @@ apply_routing(const struct config *config, char error[RULES_ERROR_MAX])
 static int
 remove_bridge_table(char error[RULES_ERROR_MAX])
 {
-	if (nft_run("list table bridge postern\n", error) == -1) {
-		error[0] = '\0';
+	char none[RULES_ERROR_MAX];
+
+	if (nft_run("list table bridge postern\n", none) == -1)
 		return 0;
-	}
 	return nft_run(RULES_CLEAR_BRIDGE, error);
 }
 

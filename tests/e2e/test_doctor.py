@@ -212,11 +212,30 @@ def test_changes_nothing(gate, names):
     assert snapshot() == before
 
 
+class Nft:
+    """nft under another name: postern's, or it would put its rules back at
+    once."""
+
+    path = None
+
+    def __str__(self):
+        return self.path
+
+
+NFT = Nft()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nft_by_name(tmp_path_factory):
+    NFT.path = str(tmp_path_factory.mktemp("nft") / "postern")
+    os.symlink(shutil.which("nft"), NFT.path)
+
+
 # Rules and routing.
 
 def test_no_table(gate):
     with repaired(gate):
-        gate.ns.run("nft", "delete", "table", "inet", "postern")
+        gate.ns.run(NFT, "delete", "table", "inet", "postern")
         quick(gate, {"rules": ["there is no table inet postern",
                                "`postern rules apply`"]})
         told = quick(gate, {}, "-o", "manage_rules = false")
@@ -235,7 +254,7 @@ def handle_of(ns, chain, words):
     ("input", "tcp dport 10025"), ("prerouting", "fib daddr")])
 def test_rule_deleted(gate, chain, words):
     with repaired(gate):
-        gate.ns.run("nft", "delete", "rule", "inet", "postern", chain,
+        gate.ns.run(NFT, "delete", "rule", "inet", "postern", chain,
                     "handle", handle_of(gate.ns, chain, words))
         told = quick(gate, {"rules": [f"chain {chain} is not as",
                                       "`postern rules apply`"]})
@@ -245,15 +264,15 @@ def test_rule_deleted(gate, chain, words):
 
 def test_rule_added(gate):
     with repaired(gate):
-        gate.ns.run("nft", "insert rule inet postern forward accept")
-        gate.ns.run("nft", "add chain inet postern hole")
+        gate.ns.run(NFT, "insert rule inet postern forward accept")
+        gate.ns.run(NFT, "add chain inet postern hole")
         quick(gate, {"rules": ["chain forward is not as",
                                "chain hole is there, and not in"]})
 
 
 def test_table_asleep(gate):
     with repaired(gate):
-        gate.ns.run("nft", "add table inet postern { flags dormant; }")
+        gate.ns.run(NFT, "add table inet postern { flags dormant; }")
         quick(gate, {"rules": ["table is not as this configuration"]})
 
 
@@ -267,7 +286,7 @@ def test_rules_that_say_the_same(gate):
     """Whatever their handles, and in whatever order sets were written."""
     options = ("-o", "ports = [25, 465, 587]", *(
         word for number in range(9) for word in ("-i", f"other{number}")))
-    replace = ["nft", "replace", "rule", "inet", "postern", "forward",
+    replace = [NFT, "replace", "rule", "inet", "postern", "forward",
                "handle"]
     skips = ("--skip", "interfaces")
     with repaired(gate):
@@ -828,10 +847,10 @@ def test_local_after_gateway(here):
 
 def test_local_faults(here):
     with repaired(here, "--mode", "local"):
-        here.ns.run("nft", "delete", "rule", "inet", "postern", "guard",
+        here.ns.run(NFT, "delete", "rule", "inet", "postern", "guard",
                     "handle", handle_of(here.ns, "guard", "skuid !="))
         fails(here, {"rules": ["chain guard is not as"]}, *QUICK)
-        here.ns.run("nft", "delete", "table", "inet", "postern")
+        here.ns.run(NFT, "delete", "table", "inet", "postern")
         fails(here, {"rules": ["there is no table"]}, *QUICK)
     fails(here, {"rules": ["chain seize is not as", "chain guard is not as"]},
           *QUICK, "-o", "own_connections = uid")

@@ -204,6 +204,7 @@ def test_files_and_modes(deb):
             f"{man}/man5/postern.conf.5.gz", f"{doc}/README.Debian",
             f"{doc}/README.md.gz", f"{doc}/changelog.gz", f"{doc}/copyright",
             f"{doc}/examples/postern.conf",
+            f"{doc}/examples/keepalived.conf",
             "/usr/share/lintian/overrides/postern",
         ], "-rw-r--r--")}
     assert run("dpkg-deb", "-I", deb, "conffiles").split() == [CONF]
@@ -293,14 +294,14 @@ def test_rules_come_back_after_nftables(system, deb):
     assert "flush ruleset" in system.read("/etc/nftables.conf")
     install(system, deb, ON_HOST)
     start(system)
-    system.run("systemctl", "start", "nftables")
-    assert not has_rules(system)
     log = Lines()
     journal = system.start(
         "journalctl", "--follow", "--lines=0", "--output=cat",
         "--unit=postern", stdout=subprocess.PIPE)
     try:
         log.follow(journal.popen.stdout)
+        system.run("systemctl", "start", "nftables")
+        log.wait(re.compile('a process "nft" took them away'))
         system.run("systemctl", "reload", "nftables")
         log.wait(re.compile("reloaded: settings 2"))
     finally:
