@@ -19,11 +19,12 @@
 /* Nobody's: 192.0.0.8 is the dummy address of RFC 7600. */
 #define ROUTE_HOP_IPV4 "192.0.0.8"
 #define ROUTE_HOP_IPV6 "fe80::25"
+/* All's: from a unicast address, somebody could make the bridge learn it. */
 #define ROUTE_HOP_MAC                                                          \
 	{                                                                      \
-		0x02, 0x00, 0x50, 0x4f, 0x53, 0x54                             \
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff                             \
 	}
-#define ROUTE_HOP_MAC_TEXT "02:00:50:4f:53:54"
+#define ROUTE_HOP_MAC_TEXT "ff:ff:ff:ff:ff:ff"
 
 struct route_settings {
 	uint32_t mark;

@@ -14,6 +14,7 @@
 
 #include "netfilter/rules_bridge.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -137,9 +138,14 @@ write_output(const struct writer *w)
 {
 	fputs("	chain output {\n"
 	      "		type filter hook output priority 0; policy accept;\n"
-	      "		ether daddr != " ROUTE_HOP_MAC_TEXT " accept\n"
-	      "		",
+	      "		ether daddr != " ROUTE_HOP_MAC_TEXT " accept\n",
 	    w->out);
+	fprintf(w->out,
+	    "		# this host's own broadcasts\n"
+	    "		meta mark and 0x%" PRIx32 " == 0 meta l4proto != tcp "
+	    "accept\n"
+	    "		",
+	    w->config->mark);
 	write_clients(w, "oifname");
 	write_ports(w, "sport");
 	fputs(" goto send\n", w->out);

@@ -128,6 +128,25 @@ def test_seen_by_neither_side(lab, wire, mail, box, ipv6):
             assert {f[0:6] for f in unicast} <= known
 
 
+@pytest.mark.parametrize("side", ["host", "neighbour"])
+@pytest.mark.parametrize("kind", ["ipv4", "lldp"])
+def test_nobodys_address_is_not_to_be_had(lab, wire, mail, box, side, kind):
+    """Who sends from the address that postern's frames go to, for the bridge
+    to learn, does not get them, nor keeps them from anybody."""
+    box()
+    nobody = [word for word in wire.box.run(
+        "ip", "neigh", "show", "dev", "br0", "192.0.0.8").stdout.split()
+        if word.count(":") == 5][0]
+    nobody = bytes.fromhex(nobody.replace(":", ""))
+    target, what = ((mac(lab.gateway, "dmz0"), b"\x08\0")
+                    if kind == "ipv4" else
+                    (bytes.fromhex("0180c200000e"), b"\x88\xcc"))
+    with Frames(getattr(wire, side), "eth0") as frames:
+        frames.socket.send(target + nobody + what + bytes(46))
+    for ipv6 in (False, True):
+        assert deliver(lab, wire, mail, ipv6=ipv6).code == 250
+
+
 def test_other_ports_cross_as_they_are(lab, wire, box):
     box()
     listener = lab.gateway.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -238,4 +257,4 @@ def test_remove_leaves_a_plain_bridge(lab, wire, mail, box):
     assert wire.box.run("nft", "list", "ruleset").stdout == ""
     for what in (("rule",), ("-6", "rule"), ("neigh",)):
         shown = wire.box.run("ip", *what).stdout
-        assert "125" not in shown and "02:00:50" not in shown
+        assert "125" not in shown and "ff:ff:ff" not in shown
