@@ -9,7 +9,7 @@
  * A frame that is taken up is one that this host would carry in clear if it
  * were not.  So `forward` drops whatever of the mail ports was not, and what
  * could hide it: fragments, which bridges do not put together, and frames with
- * a second tag, PPPoE or MPLS in them, past which nothing can be read.
+ * a second tag, PPPoE, MPLS, LLC or SNAP, past which nothing can be read.
  */
 
 #include "netfilter/rules_bridge.h"
@@ -187,10 +187,19 @@ write_inbound(const struct writer *w)
 	fputs(" accept\n", w->out);
 }
 
+/*
+ * By `meta protocol`, which is what a first tag has behind it, as nft reads on
+ * past that.  The last two are LLC, and SNAP, whose length need not be true:
+ * many stacks take IP from them (RFC 1122 2.3.3), and nft looks into neither.
+ * A fragment of a longer chain of headers may end before TCP's.
+ */
 static const char *const hidden[] = {
-    "ether type { 8021q, 8021ad, 0x8847, 0x8848, 0x8864 }",
-    "ether type ip ip protocol tcp ip frag-off & 0x3fff != 0",
-    "ether type ip6 frag nexthdr tcp",
+    "meta protocol { 8021q, 8021ad, 0x9100, 0x9200, 0x8847, 0x8848, 0x8864 }",
+    "meta protocol ip ip protocol tcp ip frag-off & 0x3fff != 0",
+    "meta protocol ip6 frag nexthdr != { udp, icmpv6, esp }",
+    "meta protocol { 0x0001, 0x0004 } @nh,0,16 0x0606",
+    "meta protocol { 0x0001, 0x0004 } "
+    "@nh,0,48 { 0xaaaa03000000, 0xaaaa030000f8 }",
 };
 
 /* Each port of the bridge that is known, as where a frame comes from. */

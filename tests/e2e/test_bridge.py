@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import struct
 
 import pytest
 from lab import Gateway
@@ -175,6 +176,122 @@ def test_large_messages(lab, wire, mail, box, ipv6):
 
 
 # Closed.
+
+def ipv4(data, *, protocol=6, options=b"", more=0):
+    """A packet from the host to the neighbour."""
+    head = struct.pack(
+        "!BBHHHBBH4s4s", 0x45 + len(options) // 4, 0,
+        20 + len(options) + len(data), 1, more, 64, protocol, 0,
+        socket.inet_aton(HOST4), socket.inet_aton(NEIGHBOUR4)) + options
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + data
+
+
+def ipv6(data, first=6):
+    return struct.pack(
+        "!IHBB16s16s", 6 << 28, len(data), first, 64,
+        socket.inet_pton(socket.AF_INET6, HOST6),
+        socket.inet_pton(socket.AF_INET6, NEIGHBOUR6)) + data
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xffff) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xffff
+
+
+TCP = struct.pack("!HHIIBBHHH", 40000, 25, 1, 1, 5 << 4, 0x18, 1000, 0,
+                  0) + SAID
+IP4, IP6 = b"\x08\0", b"\x86\xdd"
+OPTIONS = bytes((6, 0, 1, 4, 0, 0, 0, 0))  # destination options, then TCP
+
+
+def fragments6(first, data, size=8):
+    for at in range(0, len(data), size):
+        more = at + size < len(data)
+        yield IP6 + ipv6(struct.pack("!BBHI", first, 0, at | more, 7)
+                         + data[at:at + size], 44)
+
+
+def snap(kind, organisation=b"\0\0\0"):
+    packet = (ipv4 if kind == IP4 else ipv6)(TCP)
+    data = b"\xaa\xaa\3" + organisation + kind + packet
+    return struct.pack("!H", len(data)) + data
+
+
+# What a frame has behind its addresses.
+HIDDEN = {
+    "plain": [IP4 + ipv4(TCP), IP6 + ipv6(TCP)],
+    "options": [IP4 + ipv4(TCP, options=b"\x94\4\0\0"),
+                IP6 + ipv6(OPTIONS + TCP, 60), IP6 + ipv6(OPTIONS + TCP, 0),
+                IP6 + ipv6(OPTIONS + TCP, 43)],
+    "fragment": [IP4 + ipv4(TCP, more=1), IP4 + ipv4(TCP, more=0x2000)],
+    "fragments": [*fragments6(6, TCP, 16)],
+    "fragments, the header late": [*fragments6(60, OPTIONS + TCP)],
+    "fragments, the header later": [*fragments6(
+        0, bytes((60, 0, 1, 4, 0, 0, 0, 0)) + OPTIONS + TCP)],
+    "fragments of routing": [*fragments6(43, OPTIONS + TCP)],
+    "fragments of fragments": [*fragments6(
+        44, struct.pack("!BBHI", 6, 0, 0, 9) + TCP)],
+    "vlan": [b"\x81\0\0\5" + IP4 + ipv4(TCP),
+             b"\x81\0\0\0" + IP6 + ipv6(TCP)],
+    "vlans": [b"\x81\0\0\5\x81\0\0\6" + IP4 + ipv4(TCP),
+              b"\x88\xa8\0\5\x81\0\0\6" + IP6 + ipv6(TCP),
+              b"\x81\0\0\0\x88\xa8\0\0" + IP4 + ipv4(TCP)],
+    "old vlans": [b"\x91\0\0\5" + IP4 + ipv4(TCP),
+                  b"\x81\0\0\5\x91\0\0\5" + IP4 + ipv4(TCP)],
+    "pppoe": [b"\x88\x64\x11\0\0\1"
+              + struct.pack("!H", len(ipv4(TCP)) + 2) + b"\0\x21"
+              + ipv4(TCP)],
+    "mpls": [b"\x88\x47\0\1\1\x40" + ipv4(TCP)],
+    "snap": [snap(IP4), snap(IP6), snap(IP4, b"\0\0\xf8"),
+             b"\x81\0\0\0" + snap(IP4)],
+    "fragments in a vlan": [
+        b"\x81\0\0\5" + IP4 + ipv4(TCP, more=1),
+        *(b"\x81\0\0\5" + f for f in fragments6(6, TCP, 16))],
+    "snap, of a wrong length": [b"\0\1" + snap(IP4)[2:],
+                                b"\x05\xff" + snap(IP6)[2:]],
+    "llc": [struct.pack("!H", len(ipv4(TCP)) + 3) + b"\6\6\3"
+            + ipv4(TCP)],
+}
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_hidden_mail(lab, wire, box, kind):
+    """By every kind of frame, from the host to its neighbour."""
+    box()
+    head = mac(wire.neighbour, "eth0") + mac(wire.host, "eth0")
+    with Frames(wire.neighbour, "eth0") as seen, Frames(
+            wire.host, "eth0") as sent:
+        sent.socket.send(head + b"\x88\xb5" + b"last\0" * 10)
+        seen.read()
+        for frame in HIDDEN[kind]:
+            sent.socket.send(head + frame)
+        frames = seen.read()
+        frames = [f for f in frames if f[:12] == head]
+        assert any(b"last" in f for f in frames)
+        assert [f.hex() for f in frames if b"last" not in f] == []
+
+
+CROSSING = {
+    "vlan": b"\x81\0\0\5" + IP4 + ipv4(b"x" * 40, protocol=17),
+    "udp": IP4 + ipv4(b"x" * 40, protocol=17),
+    "fragment": IP4 + ipv4(b"x" * 40, protocol=17, more=0x2000),
+    "fragment6": IP6 + ipv6(bytes((17, 0, 0, 1, 0, 0, 0, 7)) + b"x" * 40,
+                            44),
+    "stp": b"\0\x26\x42\x42\3" + bytes(40),
+    "cdp": b"\0\x30\xaa\xaa\3\0\0\x0c\x20\0" + bytes(40),
+}
+
+
+@pytest.mark.parametrize("kind", CROSSING)
+def test_hides_nothing(lab, wire, box, kind):
+    box()
+    head = mac(wire.neighbour, "eth0") + mac(wire.host, "eth0")
+    with Frames(wire.neighbour, "eth0") as seen, Frames(
+            wire.host, "eth0") as sent:
+        sent.socket.send(head + CROSSING[kind])
+        assert any(f[:12] == head for f in seen.read())
+
 
 def passes(lab, wire, server, ipv6, seconds=2):
     """Whether anything said there is heard by the server, in clear."""
