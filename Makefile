@@ -56,6 +56,7 @@ ROW1	= $(wildcard proxy/base/*.c proxy/smtp/*.c netfilter/origin.c \
 	  proxy/policy/tlsa.c proxy/policy/redis_url.c)
 ROW2	= $(wildcard proxy/tls/*.c) proxy/policy/dns.c \
 	  proxy/policy/sts_policy.c netfilter/queue.c netfilter/dns_tap.c \
+	  netfilter/gate_socket.c \
 	  $(wildcard certs/*.c)
 ROW3	= $(wildcard proxy/config*.c netfilter/admission.c \
 	  proxy/policy/blocks.c proxy/policy/decide.c proxy/policy/decide_mx.c \

@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "netfilter/gate_socket.h"
+
 #define SOCKET_BYTES  (1 << 20)
 #define MESSAGE_BYTES (DNS_TAP_COPY_BYTES + 1024)
 
@@ -77,10 +79,7 @@ open_socket(struct dns_tap *tap)
 	const int bytes = SOCKET_BYTES, on = 1;
 	int fd;
 
-	tap->socket = mnl_socket_open2(
-	    NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (tap->socket == NULL ||
-	    mnl_socket_bind(tap->socket, 0, MNL_SOCKET_AUTOPID) == -1)
+	if ((tap->socket = gate_socket()) == NULL)
 		return -1;
 	fd = mnl_socket_get_fd(tap->socket);
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));

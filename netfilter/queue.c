@@ -23,6 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "netfilter/gate_socket.h"
+
 #define SOCKET_BYTES (4 << 20) /* of messages that wait to be read */
 #define MESSAGE_BYTES                                                          \
 	(QUEUE_COPY_BYTES + 512) /* a packet and what it is told */
@@ -45,10 +47,7 @@ open_socket(struct queue *queue)
 	const int bytes = SOCKET_BYTES, on = 1;
 	int fd;
 
-	queue->socket = mnl_socket_open2(
-	    NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (queue->socket == NULL ||
-	    mnl_socket_bind(queue->socket, 0, MNL_SOCKET_AUTOPID) == -1)
+	if ((queue->socket = gate_socket()) == NULL)
 		return -1;
 	fd = mnl_socket_get_fd(queue->socket);
 	/* More than the system's maximum; without it, the default will do. */
@@ -146,16 +145,23 @@ serve_message(struct queue *queue, const uint8_t *data, size_t len,
 	return 1;
 }
 
+/* One by one, since the jail lets nothing longer out (sandbox.h). */
 static int
 send_verdicts(struct queue *queue)
 {
-	const size_t len = queue->verdicts_len;
+	const struct nlmsghdr *message;
+	size_t at;
+	int ret = 0;
 
+	for (at = 0; at < queue->verdicts_len;
+	     at += NLMSG_ALIGN(message->nlmsg_len)) {
+		message = (const void *)(queue->verdicts + at);
+		if (mnl_socket_sendto(
+			queue->socket, message, message->nlmsg_len) == -1)
+			ret = -1;
+	}
 	queue->verdicts_len = 0;
-	if (len == 0)
-		return 0;
-	return mnl_socket_sendto(queue->socket, queue->verdicts, len) == -1 ? -1
-	                                                                    : 0;
+	return ret;
 }
 
 static struct queue_answer

@@ -198,7 +198,6 @@ static const struct permit common[] = {
 
     /* Descriptors: sockets, and memory files from the parent. */
     ALLOW(close),
-    ALLOW(fcntl, IS(1, F_DUPFD_CLOEXEC)),
     ALLOW(fcntl, IS(1, F_GETFD)),
     ALLOW(fcntl, IS(1, F_GETFL)),
     ALLOW(fcntl, IS(1, F_SETFD)),
@@ -209,8 +208,6 @@ static const struct permit common[] = {
     ALLOW(pread64),
     ALLOW(read),
     ALLOW(readv),
-    ALLOW(write),
-    ALLOW(writev),
 
     /* The loop. */
     ALLOW(clock_gettime),
@@ -240,13 +237,17 @@ static const struct permit common[] = {
     ALLOW(getsockopt),
     ALLOW(recvfrom),
     ALLOW(recvmsg),
-    ALLOW(sendmsg),
-    ALLOW(sendto),
     SOCKET(AF_UNIX, SOCK_DGRAM, 0),
 };
 
 /* Relays' and postern-policy's. */
 static const struct permit connections[] = {
+    ALLOW(fcntl, IS(1, F_DUPFD_CLOEXEC)),
+    ALLOW(sendmsg),
+    ALLOW(sendto),
+    ALLOW(write),
+    ALLOW(writev),
+
     ALLOW(accept4),
     ALLOW(bind),
     ALLOW(getpeername),
@@ -300,7 +301,20 @@ static const struct permit policy[] = {
     OPTION(IPPROTO_TCP, TCP_NODELAY),
 };
 
+/* clang-format off */
+#define UP_TO(n, value) { n, SCMP_CMP_LE, value, 0 }
+#define IS_NO_NETLINK WITHOUT(0, ~(SANDBOX_NETLINK_FD - 1U))
+/* clang-format on */
+
+/* One of its sockets under a number of others' would be out of the jail. */
 static const struct permit gate[] = {
+    ALLOW(fcntl, IS_NO_NETLINK, IS(1, F_DUPFD_CLOEXEC)),
+    ALLOW(sendmsg, IS_NO_NETLINK),
+    ALLOW(sendto, IS_NO_NETLINK),
+    ALLOW(sendto, UP_TO(2, SANDBOX_NETLINK_BYTES)),
+    ALLOW(write, IS_NO_NETLINK),
+    ALLOW(writev, IS_NO_NETLINK),
+
     ALLOW(ioctl, IS(1, SIOCGIFNAME)),
     ALLOW(recvmmsg),
 };

@@ -15,6 +15,17 @@ enum sandbox_kind {
 };
 
 /*
+ * The gate must keep CAP_NET_ADMIN and sockets of NETLINK_NETFILTER to give
+ * verdicts, and by those the packet rules could be changed, too.  So they have
+ * descriptors from SANDBOX_NETLINK_FD on, and all else has lower ones: what it
+ * sends by them is let out up to SANDBOX_NETLINK_BYTES at a time, which is a
+ * verdict with a mark.  A change of nf_tables is a batch in one message to the
+ * kernel, of 56 bytes at least: begin, one change and end.
+ */
+#define SANDBOX_NETLINK_FD    256 /* a power of two */
+#define SANDBOX_NETLINK_BYTES 40
+
+/*
  * sandbox_enter locks the calling process in, for good; it must have one
  * thread.  paths (NULL-ended, each must exist; with a directory, all below it)
  * may still be read, by SANDBOX_POLICY only.  A TCP socket may be bound to

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -22,7 +23,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include <libmnl/libmnl.h>
 #include <linux/landlock.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 
@@ -45,6 +49,8 @@
 #include <cmocka.h>
 #include <event2/event.h>
 
+#include "netfilter/gate_socket.h"
+#include "netfilter/nft.h"
 #include "proxy/base/ipc.h"
 #include "proxy/base/log.h"
 
@@ -438,6 +444,133 @@ test_deadly_calls(void **state)
 	assert_calls_kill(
 	    SANDBOX_GATE, deadly_to_relay, COUNT(deadly_to_relay));
 	assert_calls_kill(SANDBOX_GATE, deadly_to_gate, COUNT(deadly_to_gate));
+}
+
+/*
+ * By the sockets that the gate gives verdicts by it could change the packet
+ * rules.  All go with one batch of three headers, the shortest there is.
+ */
+
+struct batch {
+	struct nlmsghdr begin;
+	struct nfgenmsg begin_of;
+	struct nlmsghdr change;
+	struct nfgenmsg change_of;
+	struct nlmsghdr end;
+	struct nfgenmsg end_of;
+};
+
+static const struct batch flush = {
+    .begin = {20, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, 0, 0},
+    .begin_of = {AF_UNSPEC, NFNETLINK_V0, NFNL_SUBSYS_NFTABLES << 8},
+    .change = {20, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE, NLM_F_REQUEST,
+	0, 0},
+    .end = {20, NFNL_MSG_BATCH_END, NLM_F_REQUEST, 0, 0},
+};
+
+static int netlink;
+
+static int
+flush_by_sendto(void)
+{
+	return send(netlink, &flush, sizeof(flush), 0) == sizeof(flush) ? 0 : 1;
+}
+
+static int
+flush_by_write(void)
+{
+	return write(netlink, &flush, sizeof(flush)) == sizeof(flush) ? 0 : 1;
+}
+
+static int
+flush_by_writev(void)
+{
+	struct iovec iov = {(void *)&flush, sizeof(flush)};
+
+	return writev(netlink, &iov, 1) == sizeof(flush) ? 0 : 1;
+}
+
+static int
+flush_by_sendmsg(void)
+{
+	struct iovec iov = {(void *)&flush, sizeof(flush)};
+	struct msghdr head = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	return sendmsg(netlink, &head, 0) == sizeof(flush) ? 0 : 1;
+}
+
+/* By another number, which is not looked at so closely. */
+static int
+flush_by_copy(void)
+{
+	netlink = fcntl(netlink, F_DUPFD_CLOEXEC, 0);
+	return flush_by_write();
+}
+
+/* Each is let out, and neither is a batch. */
+static int
+flush_in_parts(void)
+{
+	const char *bytes = (const char *)&flush;
+	const size_t half = offsetof(struct batch, change);
+
+	if (send(netlink, bytes, half, 0) == -1)
+		return 1;
+	return send(netlink, bytes + half, sizeof(flush) - half, 0) != -1 ? 0
+	                                                                  : 2;
+}
+
+static bool
+has_rules(void)
+{
+	char error[NFT_ERROR_MAX];
+
+	return nft_run("list table inet kept\n", error) == 0;
+}
+
+/* In a namespace of its own. */
+static int
+flushes(void)
+{
+	static int (*const ways[])(void) = {flush_by_sendto, flush_by_write,
+	    flush_by_writev, flush_by_sendmsg, flush_by_copy};
+	char error[NFT_ERROR_MAX];
+	struct mnl_socket *made;
+	size_t i;
+	int status;
+
+	if (unshare(CLONE_NEWNET) == -1)
+		return NO_MOUNTS;
+	if (nft_run("add table inet kept\n", error) == -1 ||
+	    (made = gate_socket()) == NULL)
+		return 1;
+	netlink = mnl_socket_get_fd(made);
+	for (i = 0; i < COUNT(ways); i++) {
+		status = in_jail(SANDBOX_GATE, ways[i]);
+		if ((WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
+		    !has_rules())
+			return 10 + (int)i;
+	}
+	if (in_jail(SANDBOX_GATE, flush_in_parts) != 0 || !has_rules())
+		return 20;
+	return flush_by_sendto() == 0 && !has_rules() ? 0 : 21;
+}
+
+static void
+test_gate_keeps_off_rules(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_not_equal(pid = fork(), -1);
+	if (pid == 0)
+		_exit(flushes());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == NO_MOUNTS)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 #ifdef __x86_64__
@@ -1148,6 +1281,7 @@ main(void)
 	    TEST(test_other_paths_are_not),
 	    TEST(test_relay_and_gate_have_no_files),
 	    TEST(test_deadly_calls),
+	    TEST(test_gate_keeps_off_rules),
 #ifdef __x86_64__
 	    TEST(test_other_architecture),
 #endif
