@@ -156,10 +156,32 @@ write_inbound(FILE *out, const struct config *config)
 }
 
 /*
+ * What the bridge takes up for postern may be for this host itself; a sender
+ * who guessed an address that is not the bridge's is in the wrong place.
+ */
+static void
+write_wrong_place(FILE *out, const struct config *config)
+{
+	static const char *const ways[] = {"dport", "sport"};
+	size_t i;
+
+	for (i = 0; config->mode == CONFIG_BRIDGE && i < 2; i++) {
+		fputs("		iifname ", out);
+		rules_write_seized(out, config);
+		fprintf(out, " tcp %s ", ways[i]);
+		rules_write_ports(out, config);
+		fputs(" fib daddr type local fib daddr . iif type != local "
+		      "drop\n",
+		    out);
+	}
+}
+
+/*
  * write_rules writes a template line by line: @P stands for the ports, @I for
  * the interfaces, @N for the rules of those that inbound mail comes from, @L
  * for the listener's port, @M for the mark, @O for the match of postern's own
- * packets, @U for its user id; and what postern-gate needs: @G its chains, @E
+ * packets, @U for its user id, @W for the rules against what the bridge brings
+ * to the wrong place; and what postern-gate needs: @G its chains, @E
  * the rules that lead to those exempted, @F those that let them be forwarded.
  */
 static void
@@ -198,6 +220,9 @@ write_rules(FILE *out, const char *text, const struct config *config,
 		case 'U':
 			fprintf(out, "%u", host->uid);
 			break;
+		case 'W':
+			write_wrong_place(out, config);
+			break;
 		case 'G':
 			rules_gate_chains(out, config, host);
 			break;
@@ -230,6 +255,7 @@ static const char gateway_rules[] =
     "meta mark set meta mark or @M accept\n"
     "		tcp sport @P socket transparent 1 socket wildcard 0 "
     "meta mark set meta mark or @M accept\n"
+    "@W"
     "@E"
     "		iifname @I tcp dport @P fib daddr type != local goto seize\n"
     "	}\n"

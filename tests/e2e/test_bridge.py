@@ -19,6 +19,26 @@ from lab.wire import HOST4, HOST6, NEIGHBOUR4, NEIGHBOUR6, ROUTER4, Wire
 MESSAGE = b"Subject: test\r\n\r\nbody\r\n"
 SAID = b"EHLO s3cret\r\nMAIL FROM:<s3cret@lan.example>\r\n"
 ETH_P_ALL = 3
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xffff) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xffff
+
+
+def segment(source, target, sport, port, flags):
+    """An IPv4 packet with a TCP header."""
+    ends = socket.inet_aton(source) + socket.inet_aton(target)
+    tcp = struct.pack("!HHIIBBHHH", sport, port, 1, 0, 5 << 4, flags, 1000, 0,
+                      0)
+    tcp = (tcp[:16] + struct.pack("!H", checksum(
+        ends + struct.pack("!HH", 6, len(tcp)) + tcp)) + tcp[18:])
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 40, 1, 0, 64, 6, 0)
+    return (head[:10] + struct.pack("!H", checksum(head + ends)) + ends
+            + tcp)
+
+
 families = pytest.mark.parametrize("ipv6", [False, True],
                                    ids=["ipv4", "ipv6"])
 
@@ -148,6 +168,25 @@ def test_nobodys_address_is_not_to_be_had(lab, wire, mail, box, side, kind):
         assert deliver(lab, wire, mail, ipv6=ipv6).code == 250
 
 
+@pytest.mark.parametrize("port", [8025, 25])
+def test_box_serves_nobody_by_the_wire(lab, wire, box, port):
+    """What is taken up for postern leads to nothing else of the box: nobody
+    there knows its address, but it may be guessed."""
+    box()
+    address = wire.box.run("ip", "-br", "-4", "address", "show", "manage0")
+    address = address.stdout.split()[2].split("/")[0]
+    listener = wire.box.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind((address, port))
+    listener.listen()
+    syn = segment(NEIGHBOUR4, address, 25, port, 2)
+    with listener, Frames(wire.neighbour, "eth0") as there, Frames(
+            lab.gateway, "manage0") as managed:
+        there.socket.send(mac(wire.host, "eth0")
+                          + mac(wire.neighbour, "eth0") + b"\x08\0" + syn)
+        assert not [f.hex() for f in managed.read()
+                    if socket.inet_aton(NEIGHBOUR4) in f]
+
+
 def test_other_ports_cross_as_they_are(lab, wire, box):
     box()
     listener = lab.gateway.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -191,12 +230,6 @@ def ipv6(data, first=6):
         "!IHBB16s16s", 6 << 28, len(data), first, 64,
         socket.inet_pton(socket.AF_INET6, HOST6),
         socket.inet_pton(socket.AF_INET6, NEIGHBOUR6)) + data
-
-
-def checksum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    total = (total & 0xffff) + (total >> 16)
-    return ~(total + (total >> 16)) & 0xffff
 
 
 TCP = struct.pack("!HHIIBBHHH", 40000, 25, 1, 1, 5 << 4, 0x18, 1000, 0,
