@@ -82,21 +82,69 @@ write_ports(const struct writer *w, const char *which)
 	rules_write_ports(w->out, w->config);
 }
 
+/*
+ * By IP address, the Ethernet address of each client, of each server's side,
+ * and of where a client sends to: that serves for a server whose own could not
+ * be kept, since whoever tries many servers fills the map of those.
+ */
 static void
 write_maps(const struct writer *w)
 {
+	static const char *const names[] = {"client", "server", "way"};
 	static const char *const families[] = {"ipv4", "ipv6"};
 	size_t i;
 
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 6; i++)
 		fprintf(w->out,
-		    "	map hop_%s {\n"
+		    "	map %s_%s {\n"
 		    "		type %s_addr : ether_addr\n"
 		    "		flags dynamic, timeout\n"
 		    "		timeout 1h\n"
 		    "		size %d\n"
 		    "	}\n",
-		    families[i], families[i], HOPS_MAX);
+		    names[i / 2], families[i % 2], families[i % 2], HOPS_MAX);
+}
+
+/* What is full is last, since nothing behind it is done. */
+static void
+write_learn(const struct writer *w, const char *type, const char *family)
+{
+	fprintf(w->out,
+	    "		ether type %s update @client_%s { %s saddr : ether "
+	    "saddr } update @way_%s { %s saddr : ether daddr } "
+	    "update @server_%s { %s daddr : ether daddr }\n",
+	    type, family, type, family, type, family, type);
+}
+
+/* As between client and server, who is the source or not. */
+static void
+write_send(const struct writer *w, const char *type, const char *family,
+    bool is_to_client)
+{
+	const char *client = is_to_client ? "daddr" : "saddr";
+	const char *server = is_to_client ? "saddr" : "daddr";
+
+	fprintf(w->out,
+	    "		ether type %s ether %s set %s %s map @client_%s "
+	    "ether %s set %s %s map @server_%s accept\n",
+	    type, client, type, client, family, server, type, server, family);
+	fprintf(w->out,
+	    "		ether type %s ether %s set %s %s map @client_%s "
+	    "ether %s set %s %s map @way_%s accept\n",
+	    type, client, type, client, family, server, type, client, family);
+}
+
+static void
+write_send_chain(const struct writer *w, bool is_to_client)
+{
+	fprintf(w->out, "	chain %s {\n",
+	    is_to_client ? "to_client" : "to_server");
+	write_send(w, "ip", "ipv4", is_to_client);
+	write_send(w, "ip6", "ipv6", is_to_client);
+	fputs("		# not learnt yet\n"
+	      "		drop\n"
+	      "	}\n",
+	    w->out);
 }
 
 /* What goes up to this host: clients' frames, and the servers' answers. */
@@ -117,13 +165,12 @@ write_prerouting(const struct writer *w)
 		write_ports(w, "sport");
 		fputs(" goto take\n", w->out);
 	}
+	fputs("	}\n"
+	      "	chain learn {\n",
+	    w->out);
+	write_learn(w, "ip", "ipv4");
+	write_learn(w, "ip6", "ipv6");
 	fprintf(w->out,
-	    "	}\n"
-	    "	chain learn {\n"
-	    "		ether type ip update @hop_ipv4 { ip saddr : "
-	    "ether saddr } update @hop_ipv4 { ip daddr : ether daddr }\n"
-	    "		ether type ip6 update @hop_ipv6 { ip6 saddr : "
-	    "ether saddr } update @hop_ipv6 { ip6 daddr : ether daddr }\n"
 	    "		goto take\n"
 	    "	}\n"
 	    "	chain take {\n"
@@ -148,24 +195,18 @@ write_output(const struct writer *w)
 	    w->config->mark);
 	write_clients(w, "oifname");
 	write_ports(w, "sport");
-	fputs(" goto send\n", w->out);
+	fputs(" goto to_client\n", w->out);
 	if (w->outer_count > 0) {
 		fputs("		", w->out);
 		write_outer(w, "oifname");
 		write_ports(w, "dport");
-		fputs(" goto send\n", w->out);
+		fputs(" goto to_server\n", w->out);
 	}
 	fputs("		drop\n"
-	      "	}\n"
-	      "	chain send {\n"
-	      "		ether type ip ether saddr set ip saddr map "
-	      "@hop_ipv4 ether daddr set ip daddr map @hop_ipv4 accept\n"
-	      "		ether type ip6 ether saddr set ip6 saddr map "
-	      "@hop_ipv6 ether daddr set ip6 daddr map @hop_ipv6 accept\n"
-	      "		# not learnt yet\n"
-	      "		drop\n"
 	      "	}\n",
 	    w->out);
+	write_send_chain(w, true);
+	write_send_chain(w, false);
 }
 
 /* Mail that comes in crosses as it is. */
