@@ -167,6 +167,38 @@ bridge_clear(struct bridge *bridge)
 		free(bridge->ports[--bridge->port_count]);
 }
 
+static uint64_t
+print_of(const void *data, size_t len)
+{
+	const uint8_t *bytes = data;
+	uint64_t print = UINT64_C(0xcbf29ce484222325);
+
+	while (len-- > 0)
+		print = (print ^ *bytes++) * UINT64_C(0x100000001b3);
+	return print;
+}
+
+/* A sum, since ports have no order. */
+uint64_t
+bridge_print(const char *name)
+{
+	const unsigned int index = if_nametoindex(name);
+	char error[BRIDGE_ERROR_MAX];
+	struct bridge bridge;
+	uint64_t print;
+	bool is_absent;
+	size_t i;
+
+	if (bridge_look(name, &bridge, &is_absent, error) == -1)
+		return 0;
+	print = print_of(&index, sizeof(index)) +
+	        print_of(bridge.mac, sizeof(bridge.mac));
+	for (i = 0; i < bridge.port_count; i++)
+		print += print_of(bridge.ports[i], strlen(bridge.ports[i]));
+	bridge_clear(&bridge);
+	return print;
+}
+
 /* 0 where the setting is not there: nothing does then what it would ask for. */
 static char
 read_flag(const char *path)

@@ -30,6 +30,13 @@ int bridge_look(const char *name, struct bridge *, bool *is_absent,
 void bridge_clear(struct bridge *);
 
 /*
+ * bridge_print returns a number that changes, but for chance, when the rules
+ * for that bridge do: another interface of the name, another address or other
+ * ports.  0: it is not there, or cannot be looked at.
+ */
+uint64_t bridge_print(const char *name);
+
+/*
  * bridge_trouble says which setting of this host keeps postern from standing
  * in a bridge: text with the remedy (static), or NULL where there is none.
  */

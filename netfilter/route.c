@@ -326,8 +326,8 @@ entry_change(struct route *route, const struct entry *entry, bool is_new)
 	if (entry->interface != 0) {
 		put_hop_route(nlh, entry);
 		/* It may have gone with its interface's addresses. */
-		if (change_neighbour(route, entry, is_new) == -1 && is_new)
-			return -1;
+		if (!is_new)
+			(void)change_neighbour(route, entry, false);
 	} else if (put_route(nlh, entry) == -1)
 		return -1;
 	return route_ask(route, nlh, NULL, NULL);
@@ -430,6 +430,10 @@ find_ours(struct route *route, uint8_t family, struct found *found)
 	return route_ask(route, nlh, read_entry, found);
 }
 
+/*
+ * The next hop is added anew each time: where the bridge changes its address,
+ * the kernel forgets it, and keeps the route.
+ */
 static int
 add_missing(struct route *route, const struct entry *wanted,
     const struct found *found, const char **what)
@@ -437,6 +441,10 @@ add_missing(struct route *route, const struct entry *wanted,
 	size_t i;
 
 	for (i = 0; i < ROUTE_WANTED; i++) {
+		*what = "adding the next hop by the bridge";
+		if (is_route(&wanted[i]) && wanted[i].interface != 0 &&
+		    change_neighbour(route, &wanted[i], true) == -1)
+			return -1;
 		if (is_among(&wanted[i], found->entries, found->count))
 			continue;
 		*what = !is_route(&wanted[i]) ? "adding the routing rules"

@@ -214,7 +214,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		is_well = ping(parent->relays[i]) && is_well;
 	if (is_well)
 		notify_watchdog(&parent->notify);
-	parent_look_for_bridge(parent);
+	parent_look_after_rules(parent);
 	parent_tell_status(parent); /* the number of sessions */
 }
 

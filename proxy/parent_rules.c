@@ -9,9 +9,19 @@
 #include <event2/event.h>
 #include <string.h>
 
+#include "netfilter/bridge.h"
 #include "netfilter/rules.h"
 #include "proxy/base/log.h"
 #include "proxy/parent_state.h"
+
+/* Before they are there, so that no change of them is missed. */
+static void
+open_watch(struct parent *parent)
+{
+	if (parent->rules_watch.fd == -1 &&
+	    rules_watch_open(&parent->rules_watch) == -1)
+		log_warn("rules: cannot watch over them");
+}
 
 int
 parent_apply_rules(struct parent *parent, const struct config *config,
@@ -21,42 +31,53 @@ parent_apply_rules(struct parent *parent, const struct config *config,
 
 	if (!parent->plan.manages_rules)
 		return 0;
+	open_watch(parent);
+	/* First: what changes meanwhile is found at the next tick. */
+	if (config->mode == CONFIG_BRIDGE)
+		parent->bridge = bridge_print(config->bridge);
 	if ((r = rules_apply(config, error)) == -1)
 		return -1;
-	if (error[0] != '\0')
+	if (error[0] != '\0' && !(r == 1 && parent->awaits_bridge))
 		log_warnx("rules: %s", error);
 	parent->awaits_bridge = r == 1;
+	parent->has_lost_rules = false;
 	return 0;
 }
 
-void
-parent_look_for_bridge(struct parent *parent)
+static void
+apply_again(struct parent *parent, const char *why)
 {
+	const bool was_waiting = parent->awaits_bridge;
 	char error[RULES_ERROR_MAX];
-	int r;
 
-	if (!parent->awaits_bridge || parent->phase == PHASE_STOPPING)
-		return;
-	if ((r = rules_apply(parent->now.config, error)) == 1)
-		return;
-	if (r == -1)
-		log_errx("rules: %s", error);
-	else
-		log_info("the bridge is there: the rules are in place");
-	parent->awaits_bridge = r == -1;
+	if (parent_apply_rules(parent, parent->now.config, error) == -1) {
+		parent->has_lost_rules = true; /* again at the next tick */
+		log_errx("rules: the road may be open: %s", error);
+	} else if (!was_waiting || !parent->awaits_bridge)
+		log_info("rules: %s: in place", why);
 }
 
-static void
-put_back(struct parent *parent, const char *who)
+/* It may be another now, or have other ports or another MAC. */
+static bool
+has_bridge_changed(const struct parent *parent)
 {
-	char error[RULES_ERROR_MAX];
+	const struct config *config = parent->now.config;
 
-	log_warnx("rules: a process \"%s\" took them away or changed them "
-		  "(flush ruleset?): putting them back; what was sent "
-		  "meanwhile may have gone past postern",
-	    who[0] == '\0' ? "?" : who);
-	if (parent_apply_rules(parent, parent->now.config, error) == -1)
-		log_errx("rules: the road may be open: %s", error);
+	return config->mode == CONFIG_BRIDGE &&
+	       bridge_print(config->bridge) != parent->bridge;
+}
+
+void
+parent_look_after_rules(struct parent *parent)
+{
+	if (!parent->plan.manages_rules || parent->phase == PHASE_STOPPING)
+		return;
+	if (parent->has_lost_rules)
+		apply_again(parent, "put back");
+	else if (parent->awaits_bridge)
+		apply_again(parent, "the bridge is there");
+	else if (has_bridge_changed(parent))
+		apply_again(parent, "the bridge has changed");
 }
 
 /* A stop has rules of its own, and may take them away. */
@@ -72,18 +93,18 @@ on_change(evutil_socket_t fd, short what, void *arg)
 	    parent->phase == PHASE_STOPPING)
 		return;
 	log_escape(safe, sizeof(safe), who, strlen(who));
-	put_back(parent, safe);
+	log_warnx("rules: a process \"%s\" took them away or changed them "
+		  "(flush ruleset?): putting them back; what was sent "
+		  "meanwhile may have gone past postern",
+	    safe[0] == '\0' ? "?" : safe);
+	apply_again(parent, "put back");
 }
 
 void
 parent_watch_rules(struct parent *parent)
 {
-	if (!parent->plan.manages_rules)
+	if (parent->rules_watch.fd == -1)
 		return;
-	if (rules_watch_open(&parent->rules_watch) == -1) {
-		log_warn("rules: cannot watch over them");
-		return;
-	}
 	parent->rules_event = event_new(parent->base, parent->rules_watch.fd,
 	    EV_READ | EV_PERSIST, on_change, parent);
 	if (parent->rules_event == NULL ||

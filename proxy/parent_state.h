@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "netfilter/rules.h"
 #include "netfilter/rules_watch.h"
@@ -49,6 +50,8 @@ struct parent {
 	struct event *reload_limit;
 	struct rules_watch rules_watch;
 	struct event *rules_event; /* NULL: nobody watches over them */
+	bool has_lost_rules; /* and could not put them back yet */
+	uint64_t bridge; /* as the rules know it; see bridge_print */
 	bool awaits_bridge; /* the rules are closed until it is there */
 	bool has_left_gate; /* a stop has taken the queue away */
 	bool wants_reload; /* another, when this one is through */
@@ -65,8 +68,8 @@ void parent_go_on_stopping(struct parent *);
 /* parent_rules.c */
 int parent_apply_rules(
     struct parent *, const struct config *, char error[RULES_ERROR_MAX]);
-/* At each tick, until it is there. */
-void parent_look_for_bridge(struct parent *);
+/* At each tick: a bridge that came or changed, rules that could not be had. */
+void parent_look_after_rules(struct parent *);
 void parent_watch_rules(struct parent *);
 void parent_unwatch_rules(struct parent *);
 

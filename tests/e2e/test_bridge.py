@@ -401,6 +401,32 @@ def test_bridge_that_comes_later(lab, wire, mail, box):
     assert deliver(lab, wire, mail).code == 250
 
 
+@pytest.mark.parametrize("change", ["address", "again", "port"])
+def test_bridge_that_changes(lab, wire, mail, box, change):
+    """As when a port joins, whose address it may take: the rules follow."""
+    gate = box(env={"WATCHDOG_USEC": "2000000"})
+    mark = gate.log.mark()
+    run = wire.box.run
+    if change == "address":
+        run("ip", "link", "set", "br0", "address", "02:00:00:00:00:99")
+    elif change == "again":
+        wire.remove_bridge()
+        wire.add_bridge()
+    else:
+        run("ip", "link", "add", "late0", "type", "veth", "peer", "late1")
+        run("ip", "link", "set", "late0", "master", "br0")
+    try:
+        gate.log.wait(re.compile("the bridge has changed|the bridge is there"),
+                      since=mark)
+        if change == "port":
+            assert '"late0"' in run("nft", "list", "table", "bridge",
+                                    "postern").stdout
+        assert deliver(lab, wire, mail).code == 250
+    finally:
+        if change == "port":
+            run("ip", "link", "del", "late0")
+
+
 @pytest.mark.parametrize("name", ["iptables", "ip6tables"])
 def test_needs_its_frames(lab, wire, name):
     """Where br_netfilter is on, it says so and stays closed."""
