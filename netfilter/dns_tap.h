@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DNS_TAP_BURST      32 /* read at once */
+#define DNS_TAP_BURST      16 /* read at once */
 #define DNS_TAP_COPY_BYTES 4096 /* of each packet */
 #define DNS_TAP_ERROR_MAX  160
 

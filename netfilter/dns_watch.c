@@ -122,7 +122,7 @@ dns_watch_message(struct dns_watch *watch, const uint8_t *message, size_t len,
 	    watch->answer.status != DNS_FOUND)
 		return;
 	found.seconds = worth(watch->answer.ttl);
-	for (i = 0; i < watch->answer.count; i++) {
+	for (i = 0; i < watch->answer.count && i < DNS_WATCH_TOLD_MAX; i++) {
 		found.address = watch->answer.records[i].address;
 		hint(arg, &found);
 	}

@@ -16,6 +16,7 @@
 #include "proxy/policy/dns_name.h"
 
 #define DNS_WATCH_HOSTS_MAX 4096 /* MX hosts remembered */
+#define DNS_WATCH_TOLD_MAX  16 /* addresses of one answer that are told */
 #define DNS_WATCH_MIN_S     300 /* an answer counts no shorter than this */
 #define DNS_WATCH_MAX_S     86400 /* nor longer */
 
@@ -34,7 +35,8 @@ void dns_watch_free(struct dns_watch *);
 /*
  * dns_watch_message reads one DNS message.  MX answers are remembered; the
  * answers on the addresses of those hosts are told to hint, one call an
- * address.  Everything else, and whatever is no good answer, is passed over.
+ * address, up to DNS_WATCH_TOLD_MAX.  Everything else, and whatever is no good
+ * answer, is passed over.
  */
 void dns_watch_message(struct dns_watch *, const uint8_t *message, size_t len,
     int64_t now_ms, void (*hint)(void *arg, const struct dns_hint *),

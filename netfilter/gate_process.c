@@ -304,19 +304,23 @@ on_answer(void *arg, const uint8_t *data, size_t len)
 
 /* To lose the tap is to lose hints. */
 static void
-on_tap(evutil_socket_t fd, short what, void *arg)
+read_tap(struct gate *gate)
 {
-	struct gate *gate = arg;
-
-	(void)fd;
-	(void)what;
-	if (dns_tap_read(gate->tap, on_answer, gate) == -1)
+	if (gate->tap != NULL && dns_tap_read(gate->tap, on_answer, gate) == -1)
 		log_warn("watching DNS answers");
 }
 
+static void
+on_tap(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	read_tap(arg);
+}
+
 /*
- * A hint is there before the packet it is for; but no more are read at a time
- * than will do, lest a flood of answers hold up connections.
+ * A hint is there before the packet it is for.  No priority sees to that:
+ * whoever floods the gate with answers would keep it from all else.
  */
 static void
 on_queue(evutil_socket_t fd, short what, void *arg)
@@ -324,8 +328,8 @@ on_queue(evutil_socket_t fd, short what, void *arg)
 	struct gate *gate = arg;
 	size_t i;
 
-	if (gate->tap != NULL)
-		on_tap(dns_tap_fd(gate->tap), what, gate);
+	(void)what;
+	read_tap(gate);
 	for (i = 0; i < gate->queue_count; i++) {
 		if (queue_fd(gate->queues[i]) != (int)fd)
 			continue;

@@ -24,7 +24,7 @@
 #include "proxy/config_value.h"
 
 /* More than mail needs; past it, answers go unread and nobody is hurt. */
-#define WATCH_LIMIT "limit rate 5000/second burst 1000 packets"
+#define WATCH_LIMIT "limit rate 1000/second burst 1000 packets"
 
 /* Where packets of a connection that is exempted are met. */
 enum place {

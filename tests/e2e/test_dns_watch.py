@@ -6,6 +6,8 @@ they lie, and never anything that anybody's DNS waits for."""
 import re
 import signal
 import socket
+import subprocess
+import time
 
 import dns.flags
 import dns.message
@@ -235,3 +237,53 @@ def test_says_what_it_learns(lab, start_gateway):
     look_up(lab, one)
     gateway.log.wait(re.compile(
         rf"hint: {re.escape(server.addresses[0])} is mx\.{one}"))
+
+
+FLOOD = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.bind((sys.argv[1], 53))
+    to = sys.argv[2], 40000
+    first, wire = map(bytes.fromhex, sys.argv[3:])
+    s.sendto(first, to)
+    print(flush=True)
+    while True:
+        s.sendto(wire, to)
+"""
+
+
+def answer(name, kind, *texts):
+    made = dns.message.make_response(dns.message.make_query(name, kind))
+    made.flags |= dns.flags.RA
+    made.answer.append(dns.rrset.from_text(name + ".", 3600, "IN", kind,
+                                           *texts))
+    return made.to_wire()
+
+
+def test_flood_of_answers_stops_nobody(lab, start_gateway):
+    """Forged ones, as full as they can be: connections are judged all the
+    while, and no process is found stuck."""
+    gateway = start_gateway("limits.connection_rate = 0", "workers = 16",
+                            env={"WATCHDOG_USEC": "2000000"})
+    server = lab.good_domain("flooded")[1]
+    children = gateway.children()
+    flood = lab.internet.start(
+        "/usr/bin/python3", "-c", FLOOD, lab.new_addresses()[0],
+        lab.client_address(),
+        answer("elsewhere.example", "MX", "10 mx.elsewhere.example.").hex(),
+        answer("mx.elsewhere.example", "A",
+               *(f"192.0.2.{n}" for n in range(1, 65))).hex(),
+        stdout=subprocess.PIPE)
+    times = []
+    try:
+        flood.popen.stdout.readline()
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            start = time.monotonic()
+            with lab.connect(server, timeout=10):
+                times.append(time.monotonic() - start)
+    finally:
+        flood.stop()
+        flood.popen.stdout.close()
+    assert gateway.children() == children
+    assert max(times) < 0.9  # no first packet had to be sent again
