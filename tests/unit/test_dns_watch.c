@@ -277,7 +277,7 @@ test_many_records(void **state)
 		put_address(&packet, "mx.a.example", 600, ip);
 	}
 	watch_bytes(packet.data, packet.len);
-	assert_int_equal(hint_count, DNS_RECORDS_MAX);
+	assert_int_equal(hint_count, DNS_WATCH_TOLD_MAX);
 	packet.data[6] = (DNS_PACKET_RRS + 1) >> 8;
 	packet.data[7] = (DNS_PACKET_RRS + 1) & 0xff;
 	put_address(&packet, "mx.a.example", 600, "10.9.9.9");
