@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: ISC */
+/*
+ * The numbers of these sockets are all that the jail can know them by.
+ */
 
 #include "netfilter/gate_socket.h"
 
@@ -18,7 +21,8 @@ static int
 move_up(int fd)
 {
 	int moved = fcntl(fd, F_DUPFD_CLOEXEC, SANDBOX_NETLINK_FD);
-	int saved = errno;
+	/* EINVAL: no number as high is to be had. */
+	int saved = moved == -1 && errno == EINVAL ? EMFILE : errno;
 
 	close(fd);
 	errno = saved;

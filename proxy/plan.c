@@ -18,9 +18,12 @@
 #include <unistd.h>
 
 #include "proxy/base/log.h"
+#include "proxy/base/sandbox.h"
 
 /* Descriptors of a relay beside two a session: channels, listeners, spare. */
 #define FILES_SPARE 64
+/* The gate's: a jail knows its netlink sockets by their high numbers. */
+#define FILES_GATE (SANDBOX_NETLINK_FD + FILES_SPARE)
 
 /* The programs lie beside this one (a build folder), or where installed. */
 static char *
@@ -139,6 +142,7 @@ set_gate(
 	plan->gate = plan->policy;
 	plan->gate.path = find_program("postern-gate", error);
 	plan->gate.keeps = UINT64_C(1) << CAP_NET_ADMIN;
+	plan->gate.files = FILES_GATE;
 	return plan->gate.path == NULL ? -1 : 0;
 }
 

@@ -140,7 +140,7 @@ drop_privileges(const struct spawn *s, const char **what)
  * and all that it allows otherwise: less room is fewer sessions, not a fault.
  */
 static void
-raise_files(unsigned int files)
+raise_files(const char *path, unsigned int files)
 {
 	struct rlimit limit;
 
@@ -152,9 +152,9 @@ raise_files(unsigned int files)
 
 		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
 			return;
-		log_warnx("limits.sessions needs %u descriptors, but the "
-			  "system allows %llu: sessions beyond them wait",
-		    files, (unsigned long long)limit.rlim_max);
+		log_warnx("%s wants %u descriptors (relays: limits.sessions), "
+			  "but the system allows %llu: raise LimitNOFILE",
+		    path, files, (unsigned long long)limit.rlim_max);
 	}
 	if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
 		log_warn("RLIMIT_NOFILE");
@@ -187,7 +187,7 @@ run_child(const struct spawn *s, int control, pid_t parent)
 	if (setsid() == -1)
 		goto fail;
 	if (s->files != 0)
-		raise_files(s->files);
+		raise_files(s->path, s->files);
 	what = "descriptors";
 	if (arrange_descriptors(control) == -1)
 		goto fail;

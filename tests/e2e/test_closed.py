@@ -338,13 +338,13 @@ def _leave(group):
 def out_of_descriptors(gate, attempts):
     """Clients hold all that there are."""
     assert gate.stop() == 0
-    gate.files = 80
+    gate.files = 320
     gate.start()
     held = []
     try:
         since = gate.log.mark()
         while not gate.log.matching(WAITING, since):
-            assert len(held) < 200
+            assert len(held) < 400
             held.append(attempts.connect())
         attempts.rounds(3)
     finally:
@@ -406,7 +406,7 @@ class Restricted(Gateway):
 def clock(tmp_path_factory):
     """The library of shifted_clock.c, where anybody may read it."""
     path = tmp_path_factory.mktemp("clock", numbered=True)
-    for parent in (path, path.parent, path.parent.parent):
+    for parent in (path, *path.parents[:-2]):  # up to what is everybody's
         os.chmod(parent, 0o755)
     subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1",
                     "-o", path / "shifted_clock.so",
