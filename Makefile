@@ -269,10 +269,11 @@ demo:
 	@scripts/demo
 
 check:
-	scripts/deps build test package system
+	scripts/deps build test package system vm
 	$(MAKE) all
 	$(MAKE) unit
 	$(MAKE) e2e
+	$(MAKE) check-vm
 
 # The core of the end-to-end tests on Debian's own kernel, in a virtual machine
 # that is emulated and slow: a file a line, without what real servers take.
