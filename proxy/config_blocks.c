@@ -368,7 +368,8 @@ load_kind(struct load *load, const struct kind *kind,
 	if (want > CONFIG_RULES_MAX)
 		return load_fail_at(load, &place, "more than %d %s blocks",
 		    CONFIG_RULES_MAX, kind->key);
-	if (want > 0 && (*rules = calloc(want, kind->size)) == NULL)
+	/* Never of no size, for which NULL would be no error. */
+	if ((*rules = calloc(want + 1, kind->size)) == NULL)
 		return load_fail_at(load, &place, "out of memory");
 	for (i = 0; i < LOAD_SOURCES; i++) {
 		load_from(load, i);
@@ -382,14 +383,23 @@ int
 load_blocks(struct load *load, struct ucl_node *const tops[LOAD_SOURCES])
 {
 	struct config *config = load->config;
+	void *servers = NULL, *domains = NULL, *clients = NULL;
+	void *destinations = NULL;
+	int ret = 0;
 
-	if (load_kind(load, &server_kind, tops, (void **)&config->servers,
+	if (load_kind(load, &server_kind, tops, &servers,
 		&config->server_count) == -1 ||
-	    load_kind(load, &domain_kind, tops, (void **)&config->domains,
+	    load_kind(load, &domain_kind, tops, &domains,
 		&config->domain_count) == -1 ||
-	    load_kind(load, &client_kind, tops, (void **)&config->clients,
-		&config->client_count) == -1)
-		return -1;
-	return load_kind(load, &destination_kind, tops,
-	    (void **)&config->destinations, &config->destination_count);
+	    load_kind(load, &client_kind, tops, &clients,
+		&config->client_count) == -1 ||
+	    load_kind(load, &destination_kind, tops, &destinations,
+		&config->destination_count) == -1)
+		ret = -1;
+	/* The configuration's in any case, to be freed with it. */
+	config->servers = servers;
+	config->domains = domains;
+	config->clients = clients;
+	config->destinations = destinations;
+	return ret;
 }
