@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,20 +23,6 @@
 #include "netfilter/rules_bridge.h"
 #include "netfilter/rules_queue.h"
 #include "netfilter/rules_text.h"
-
-static int set_error(char error[RULES_ERROR_MAX], const char *, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int
-set_error(char error[RULES_ERROR_MAX], const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	(void)vsnprintf(error, RULES_ERROR_MAX, format, ap);
-	va_end(ap);
-	return -1;
-}
 
 enum config_own
 rules_own(const struct config *config)
@@ -59,7 +44,7 @@ queue_here(const struct config *config, char error[RULES_ERROR_MAX])
 		return RULES_QUEUE_NONE;
 	queue = rules_queue_find();
 	if (queue == RULES_QUEUE_NONE)
-		set_error(error,
+		rules_fail(error,
 		    "this kernel has no queue for packets (nft_queue, or "
 		    "xt_NFQUEUE with nft_compat)");
 	return queue;
@@ -74,13 +59,13 @@ rules_have_gate(const struct config *config, char text[RULES_ERROR_MAX])
 
 	if (queue == RULES_QUEUE_NONE) {
 		if (text[0] == '\0')
-			set_error(text, "%s",
+			rules_fail(text, "%s",
 			    config->mode != CONFIG_LOCAL
 				? "gate.admission = off"
 				: "none in local mode");
 		return false;
 	}
-	set_error(text, "%s, queues %" PRIu32 "-%" PRIu32 "%s",
+	rules_fail(text, "%s, queues %" PRIu32 "-%" PRIu32 "%s",
 	    queue == RULES_QUEUE_NFT ? "nft's queue"
 				     : "the xtables target NFQUEUE",
 	    first, last,
@@ -107,7 +92,7 @@ look_at_user(
 
 	errno = 0;
 	if ((user = getpwnam(config->user)) == NULL)
-		return set_error(error, "user %s: %s", config->user,
+		return rules_fail(error, "user %s: %s", config->user,
 		    errno == 0 ? "no such user" : strerror(errno));
 	here->host.uid = user->pw_uid;
 	return 0;
@@ -120,14 +105,14 @@ look_at_bridge(
 	char why[BRIDGE_ERROR_MAX];
 
 	if (bridge_trouble() != NULL)
-		return set_error(error, "%s", bridge_trouble());
+		return rules_fail(error, "%s", bridge_trouble());
 	if (bridge_look(
 		config->bridge, &here->bridge, &here->is_waiting, why) == 0)
 		here->host.bridge = &here->bridge;
 	else if (here->is_waiting)
-		set_error(here->note, "%s", why);
+		rules_fail(here->note, "%s", why);
 	else
-		return set_error(error, "%s", why);
+		return rules_fail(error, "%s", why);
 	return 0;
 }
 
@@ -141,9 +126,9 @@ look_at_gate(
 	host->queue = queue_here(config, why);
 	if (host->queue == RULES_QUEUE_NONE &&
 	    config->gate.admission == CONFIG_GATE_ON)
-		return set_error(error, "%s", why);
+		return rules_fail(error, "%s", why);
 	if (why[0] != '\0')
-		set_error(here->note,
+		rules_fail(here->note,
 		    "%s: nobody looks at new connections before they are "
 		    "seized, and no DNS answer is watched",
 		    why);
@@ -195,14 +180,14 @@ apply_routing(const struct config *config, char error[RULES_ERROR_MAX])
 	else
 		r = route_remove(&what);
 	if (r == -1)
-		return set_error(error,
+		return rules_fail(error,
 		    "%s: %s; the rules are in place: what they cover is "
 		    "refused",
 		    what,
 		    errno == EEXIST ? "another has it (see route_table)"
 				    : strerror(errno));
 	if (absent != NULL)
-		set_error(
+		rules_fail(
 		    error, "%s is switched off here, and refused", absent);
 	return 0;
 }
@@ -291,7 +276,7 @@ close_bridge(const struct config *config, char error[RULES_ERROR_MAX])
 	int ret;
 
 	if ((text = rules_text_closed_bridge(config)) == NULL)
-		return set_error(error, "%s", strerror(errno));
+		return rules_fail(error, "%s", strerror(errno));
 	ret = nft_run(text, error);
 	free(text);
 	return ret;
@@ -312,7 +297,7 @@ rules_close(const struct config *config, bool forwarded, bool own,
 		return -1;
 	}
 	if ((text = rules_text_closed(config, forwarded, own)) == NULL)
-		return set_error(error, "%s", strerror(errno));
+		return rules_fail(error, "%s", strerror(errno));
 	ret = nft_run(text, error);
 	free(text);
 	return ret;
@@ -326,10 +311,10 @@ rules_remove(char error[RULES_ERROR_MAX])
 
 	error[0] = '\0';
 	if (!nft_has_capability(CAP_NET_ADMIN))
-		return set_error(error, "needs CAP_NET_ADMIN: run it as root");
+		return rules_fail(error, "needs CAP_NET_ADMIN: run it as root");
 	if (route_remove(&what) == -1)
-		return set_error(error, "%s: %s; the rules stay in place", what,
-		    strerror(errno));
+		return rules_fail(error, "%s: %s; the rules stay in place",
+		    what, strerror(errno));
 	if (remove_bridge_table(error) == -1)
 		return -1;
 	return nft_run(RULES_CLEAR, error);

@@ -17,11 +17,8 @@
 #include "netfilter/rules_gate.h"
 #include "proxy/config_value.h"
 
-static int set_error(char error[RULES_ERROR_MAX], const char *, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int
-set_error(char error[RULES_ERROR_MAX], const char *format, ...)
+int
+rules_fail(char error[RULES_ERROR_MAX], const char *format, ...)
 {
 	va_list ap;
 
@@ -41,9 +38,9 @@ check_interfaces(char *const *names, size_t count, char error[RULES_ERROR_MAX])
 
 	for (i = 0; i < count; i++) {
 		if ((why = value_interface(names[i], name)) != NULL)
-			return set_error(error, "%s: %s", names[i], why);
+			return rules_fail(error, "%s: %s", names[i], why);
 		if (strcmp(names[i], "lo") == 0)
-			return set_error(
+			return rules_fail(
 			    error, "lo is not an interface to forward from");
 	}
 	return 0;
@@ -56,10 +53,10 @@ check_gateway(const struct config *config, char error[RULES_ERROR_MAX])
 	size_t i;
 
 	if (config->interface_count == 0)
-		return set_error(
+		return rules_fail(
 		    error, "it needs the interfaces where clients are");
 	if (config->mode == CONFIG_BRIDGE && config->bridge == NULL)
-		return set_error(error, "bridge mode needs a bridge");
+		return rules_fail(error, "bridge mode needs a bridge");
 	if (config->mode == CONFIG_BRIDGE &&
 	    check_interfaces(&config->bridge, 1, error) == -1)
 		return -1;
@@ -83,16 +80,16 @@ check(const struct config *config, uid_t uid, char error[RULES_ERROR_MAX])
 	size_t i;
 
 	if (config->port_count == 0)
-		return set_error(error, "no port to intercept");
+		return rules_fail(error, "no port to intercept");
 	for (i = 0; i < config->port_count; i++)
 		if (config->ports[i] == config->listen_port)
-			return set_error(error,
+			return rules_fail(error,
 			    "port %u cannot be intercepted: postern listens "
 			    "on it",
 			    config->listen_port);
 	if (config->mode == CONFIG_LOCAL)
 		return uid != 0 ? 0
-		                : set_error(error,
+		                : rules_fail(error,
 				      "the user of postern must not be root");
 	return check_gateway(config, error);
 }
@@ -414,7 +411,7 @@ rules_text(const struct config *config, const struct rules_host *host,
 	if (check(config, host->uid, error) == -1)
 		return NULL;
 	if ((out = open_memstream(&text, &len)) == NULL) {
-		set_error(error, "%s", strerror(errno));
+		rules_fail(error, "%s", strerror(errno));
 		return NULL;
 	}
 	fputs(RULES_CLEAR "table inet postern {\n", out);
@@ -427,7 +424,7 @@ rules_text(const struct config *config, const struct rules_host *host,
 	if (!is_local)
 		write_routing(out, config);
 	if (fclose(out) == EOF) {
-		set_error(error, "%s", strerror(errno));
+		rules_fail(error, "%s", strerror(errno));
 		free(text);
 		return NULL;
 	}

@@ -53,6 +53,10 @@ char *rules_text_closed_bridge(const struct config *);
  */
 void rules_write_seized(FILE *, const struct config *);
 
+/* rules_fail writes why, printf-style, and returns -1. */
+int rules_fail(char error[RULES_ERROR_MAX], const char *why, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* "{ 25, 2525 }" and "{ \"lan0\" }", for those that write parts of it. */
 void rules_write_ports(FILE *, const struct config *);
 void rules_write_interfaces(FILE *, char *const *names, size_t count);

@@ -90,27 +90,6 @@ struct arguments {
 };
 
 static int
-complain(const char *option, const char *value, const char *why)
-{
-	fprintf(stderr, "postern: %s %s: %s\n", option, value, why);
-	return -1;
-}
-
-static int
-read_name(const char *option, const char *value, char out[DOMAIN_ASCII_MAX])
-{
-	const struct path path = {
-	    .domain_kind = DOMAIN_NAME,
-	    .domain = {value, strlen(value)},
-	};
-
-	if (path.domain.len <= DOMAIN_MAX &&
-	    command_domain_ascii(&path, out) == 0)
-		return 0;
-	return complain(option, value, "is no domain name");
-}
-
-static int
 set_skip(struct arguments *arguments, const char *name)
 {
 	size_t i;
@@ -120,7 +99,7 @@ set_skip(struct arguments *arguments, const char *name)
 			arguments->skips[i] = true;
 			return 0;
 		}
-	complain("--skip", name, "there is no such check; there are:");
+	options_complain("--skip", name, "there is no such check; there are:");
 	for (i = 0; i < CHECK_COUNT; i++)
 		fprintf(stderr, " %s", checks[i].name);
 	fputc('\n', stderr);
@@ -134,7 +113,7 @@ set_limit(struct arguments *arguments, const char *value)
 
 	arguments->names.limit = (uint32_t)strtonum(
 	    value, 1, LIMIT_MAX, &error);
-	return error == NULL ? 0 : complain("--limit", value, error);
+	return error == NULL ? 0 : options_complain("--limit", value, error);
 }
 
 static int
@@ -147,11 +126,11 @@ set_option(struct arguments *arguments, int ch)
 	case OPTION_SKIP:
 		return set_skip(arguments, optarg);
 	case OPTION_BOGUS:
-		return read_name("--bogus", optarg, arguments->bogus);
+		return options_domain("--bogus", optarg, arguments->bogus);
 	case OPTION_DANE:
-		return read_name("--dane", optarg, arguments->dane);
+		return options_domain("--dane", optarg, arguments->dane);
 	case OPTION_MTA_STS:
-		return read_name("--mta-sts", optarg, arguments->mta_sts);
+		return options_domain("--mta-sts", optarg, arguments->mta_sts);
 	case OPTION_LIMIT:
 		return set_limit(arguments, optarg);
 	}

@@ -13,6 +13,7 @@
 
 #include "proxy/config_settings.h"
 #include "proxy/config_value.h"
+#include "proxy/smtp/command.h"
 
 static enum options_result
 bad(const char *option, const char *argument, const char *why)
@@ -57,6 +58,29 @@ set_mode(struct options *options, const char *argument)
 		return OPTIONS_TAKEN;
 	}
 	return bad("--mode", argument, "must be gateway, local or bridge");
+}
+
+int
+options_complain(const char *option, const char *value, const char *why)
+{
+	fprintf(stderr, "postern: %s%s%s: %s\n", option,
+	    option[0] == '\0' || value[0] == '\0' ? "" : " ", value, why);
+	return -1;
+}
+
+int
+options_domain(
+    const char *option, const char *value, char out[DOMAIN_ASCII_MAX])
+{
+	const struct path path = {
+	    .domain_kind = DOMAIN_NAME,
+	    .domain = {value, strlen(value)},
+	};
+
+	if (path.domain.len <= DOMAIN_MAX &&
+	    command_domain_ascii(&path, out) == 0)
+		return 0;
+	return options_complain(option, value, "is no domain name");
 }
 
 enum options_result

@@ -35,6 +35,7 @@
 #include "proxy/cmd.h"
 #include "proxy/config.h"
 #include "proxy/config_file.h"
+#include "proxy/smtp/domain.h"
 
 #define OPTIONS_SHORT    "c:i:o:"
 #define OPTIONS_MODE     256 /* what getopt_long returns for --mode */
@@ -67,6 +68,19 @@ enum options_result {
 	OPTIONS_OTHER, /* it was not: the command's own business */
 	OPTIONS_BAD, /* it was, and wrong; said so on stderr */
 };
+
+/*
+ * options_complain says on stderr what is wrong with an option's value, or
+ * with an operand ("" for the option), and returns -1.
+ */
+int options_complain(const char *option, const char *value, const char *why);
+
+/*
+ * options_domain reads a name as it would come in a recipient's address, in
+ * its ASCII form; 0, or -1 when it has complained.
+ */
+int options_domain(
+    const char *option, const char *value, char out[DOMAIN_ASCII_MAX]);
 
 /* options_common judges what getopt_long returned, with its optarg. */
 enum options_result

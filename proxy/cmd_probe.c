@@ -58,28 +58,6 @@ struct arguments {
 	bool is_json;
 };
 
-static int
-complain(const char *option, const char *value, const char *why)
-{
-	fprintf(stderr, "postern: %s%s: %s\n", option, value, why);
-	return -1;
-}
-
-/* A name as it would come in a recipient's address. */
-static int
-read_name(const char *option, const char *value, char out[DOMAIN_ASCII_MAX])
-{
-	const struct path path = {
-	    .domain_kind = DOMAIN_NAME,
-	    .domain = {value, strlen(value)},
-	};
-
-	if (path.domain.len <= DOMAIN_MAX &&
-	    command_domain_ascii(&path, out) == 0)
-		return 0;
-	return complain(option, value, "is no domain name");
-}
-
 /* Written into a setting, it must not bring another one along. */
 static int
 set_trust(struct arguments *arguments, const char *path)
@@ -89,11 +67,12 @@ set_trust(struct arguments *arguments, const char *path)
 
 	for (c = path; *c != '\0'; c++)
 		if (iscntrl((unsigned char)*c) || *c == '"' || *c == '\\')
-			return complain("--trust ", path,
+			return options_complain("--trust", path,
 			    "quotes, backslashes and control characters "
 			    "cannot be in it");
 	if (path[0] == '\0' || strlen(path) >= CONFIG_TEXT_MAX)
-		return complain("--trust ", path, "is empty or too long");
+		return options_complain(
+		    "--trust", path, "is empty or too long");
 	snprintf(line, sizeof(line), "trust = \"%s\";", path);
 	return options_common(&arguments->options, 'o', line) == OPTIONS_TAKEN
 	           ? 0
@@ -105,7 +84,7 @@ set_address(struct arguments *arguments, const char *value)
 {
 	if (address_from_text(&arguments->request.address, value) == 0)
 		return 0;
-	return complain("--address ", value, "is not an IP address");
+	return options_complain("--address", value, "is not an IP address");
 }
 
 static int
@@ -115,7 +94,7 @@ set_seconds(
 	const char *error;
 
 	*seconds = (uint32_t)strtonum(value, 1, max, &error);
-	return error == NULL ? 0 : complain(option, value, error);
+	return error == NULL ? 0 : options_complain(option, value, error);
 }
 
 static int
@@ -123,7 +102,7 @@ set_family(struct arguments *arguments, sa_family_t family)
 {
 	if (arguments->request.family != AF_UNSPEC &&
 	    arguments->request.family != family)
-		return complain("-4 and -6", "", "only one of them");
+		return options_complain("-4 and -6", "", "only one of them");
 	arguments->request.family = family;
 	return 0;
 }
@@ -137,16 +116,16 @@ set_option(struct arguments *arguments, int ch)
 		return 0;
 	case OPTION_MX:
 		arguments->request.mx = arguments->mx;
-		return read_name("--mx ", optarg, arguments->mx);
+		return options_domain("--mx", optarg, arguments->mx);
 	case OPTION_ADDRESS:
 		return set_address(arguments, optarg);
 	case OPTION_TRUST:
 		return set_trust(arguments, optarg);
 	case OPTION_TIMEOUT:
-		return set_seconds(&arguments->request.timeout, "--timeout ",
+		return set_seconds(&arguments->request.timeout, "--timeout",
 		    optarg, PROBE_TIMEOUT_MAX);
 	case OPTION_LIMIT:
-		return set_seconds(&arguments->request.limit, "--limit ",
+		return set_seconds(&arguments->request.limit, "--limit",
 		    optarg, PROBE_LIMIT_MAX);
 	case '4':
 		return set_family(arguments, AF_INET);
@@ -169,9 +148,9 @@ read_operand(struct arguments *arguments, int argc, char **argv)
 	if (request->family != AF_UNSPEC &&
 	    request->address.family != AF_UNSPEC &&
 	    request->family != request->address.family)
-		return complain(
+		return options_complain(
 		    "--address", "", "is of the family that -4 or -6 excludes");
-	return read_name("", argv[optind], arguments->domain);
+	return options_domain("", argv[optind], arguments->domain);
 }
 
 /* Returns 0, 1 where help was wanted, or -1 after a message. */
