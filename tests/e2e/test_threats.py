@@ -40,7 +40,6 @@ from lab.smtp_server import reset
 
 MESSAGE = b"Subject: test\r\n\r\nbody\r\n"
 TESTS = pathlib.Path(__file__).resolve().parents[1]
-RATE = "limits.connection_rate = 0"  # more than anybody sends
 _SANITIZER = re.compile("AddressSanitizer|LeakSanitizer|runtime error:")
 
 # A hand on the wall clock of every process of a gateway: an offset in
@@ -134,7 +133,7 @@ def clock(lab):
 
 @pytest.fixture(scope="module")
 def gate(lab, clock):
-    with Gateway(lab, lab.gateway, lab.config(RATE, "workers = 1"),
+    with Gateway(lab, lab.gateway, lab.config("workers = 1"),
                  env=clock.env) as gate:
         yield gate
     said = gate.log.matching(_SANITIZER)
@@ -152,7 +151,7 @@ def jump(clock):
 def ruled(lab, gate):
     """The gateway under more lines of configuration: ruled("...")."""
     def rule(*settings):
-        gate.configure(lab.config(RATE, "workers = 1", *settings))
+        gate.configure(lab.config("workers = 1", *settings))
         gate.reload()
         return gate
 
@@ -819,7 +818,7 @@ def test_19_trust_that_a_reload_takes_away(lab, ruled):
     resumed(lab, gate, server, domain)
     trust = f"{lab.directory}/others.pem"
     pki.write_trust(trust, lab.unknown_ca)
-    gate.configure(lab.config(RATE, "workers = 1").replace(lab.trust, trust))
+    gate.configure(lab.config("workers = 1").replace(lab.trust, trust))
     gate.reload()
     since = gate.log.mark()
     reply = send(lab, server, f"b@{domain}")
@@ -1414,7 +1413,7 @@ def test_55_exception_ends_with_the_clock(lab, ruled, jump):
 def test_source_address_of_the_gateway(lab, gate, ipv6):
     domain, server = lab.good_domain()
     gate.stop(timeout=5)
-    gate.configure(lab.config(RATE, "workers = 1", "keep_source_address = false"))
+    gate.configure(lab.config("workers = 1", "keep_source_address = false"))
     gate.start()
     try:
         assert send(lab, server, f"b@{domain}", ipv6=ipv6).code == 250
@@ -1423,5 +1422,5 @@ def test_source_address_of_the_gateway(lab, gate, ipv6):
                           ipaddress.ip_address("2001:db8:203::1")}
     finally:
         gate.stop(timeout=5)
-        gate.configure(lab.config(RATE, "workers = 1"))
+        gate.configure(lab.config("workers = 1"))
         gate.start()
