@@ -239,9 +239,8 @@ static const char *const hidden[] = {
     "meta protocol ip ip protocol tcp ip frag-off & 0x3fff != 0",
     "meta protocol ip6 frag nexthdr != { udp, icmpv6, esp }",
     "meta protocol { 0x0001, 0x0004 } @nh,0,16 0x0606",
-    /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one string */
-    "meta protocol { 0x0001, 0x0004 } "
-    "@nh,0,48 { 0xaaaa03000000, 0xaaaa030000f8 }",
+    ("meta protocol { 0x0001, 0x0004 } "
+     "@nh,0,48 { 0xaaaa03000000, 0xaaaa030000f8 }"),
 };
 
 /* Each port of the bridge that is known, as where a frame comes from. */
