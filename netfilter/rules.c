@@ -163,6 +163,7 @@ rules_text_here(const struct config *config, char error[RULES_ERROR_MAX])
 	return text;
 }
 
+/* 1: the bridge is there, but down, and the kernel takes no route by it. */
 static int
 apply_routing(const struct config *config, char error[RULES_ERROR_MAX])
 {
@@ -179,6 +180,13 @@ apply_routing(const struct config *config, char error[RULES_ERROR_MAX])
 		r = route_apply(&settings, &absent, &what);
 	else
 		r = route_remove(&what);
+	if (r == -1 && errno == ENETDOWN && config->mode == CONFIG_BRIDGE) {
+		rules_fail(error,
+		    "the bridge %s is down: what its ports carry to and from "
+		    "the mail ports is refused until it is up",
+		    config->bridge);
+		return 1;
+	}
 	if (r == -1)
 		return rules_fail(error,
 		    "%s: %s; the rules are in place: what they cover is "
@@ -222,10 +230,9 @@ apply_here(const struct config *config, const struct here *here,
 		goto out;
 	if (here->is_waiting)
 		ret = 1;
-	else if (apply_routing(config, error) == 0 &&
-		 (config->mode == CONFIG_BRIDGE ||
-		     remove_bridge_table(error) == 0))
-		ret = 0;
+	else if ((ret = apply_routing(config, error)) == 0 &&
+		 config->mode != CONFIG_BRIDGE)
+		ret = remove_bridge_table(error);
 out:
 	free(text);
 	return ret;

@@ -47,13 +47,12 @@ parent_apply_rules(struct parent *parent, const struct config *config,
 static void
 apply_again(struct parent *parent, const char *why)
 {
-	const bool was_waiting = parent->awaits_bridge;
 	char error[RULES_ERROR_MAX];
 
 	if (parent_apply_rules(parent, parent->now.config, error) == -1) {
 		parent->has_lost_rules = true; /* again at the next tick */
-		log_errx("rules: the road may be open: %s", error);
-	} else if (!was_waiting || !parent->awaits_bridge)
+		log_errx("rules: not put in place whole: %s", error);
+	} else if (!parent->awaits_bridge)
 		log_info("rules: %s: in place", why);
 }
 

@@ -401,6 +401,19 @@ def test_bridge_that_comes_later(lab, wire, mail, box):
     assert deliver(lab, wire, mail).code == 250
 
 
+def test_bridge_that_is_down(lab, wire, mail, box):
+    """As between its making and its start: likewise."""
+    wire.box.run("ip", "link", "set", "br0", "down")
+    try:
+        gate = box(env={"WATCHDOG_USEC": "2000000"})
+        gate.log.wait(re.compile("the bridge br0 is down"))
+    finally:
+        wire.box.run("ip", "link", "set", "br0", "up")
+    gate.log.wait(re.compile("the bridge is there"))
+    assert deliver(lab, wire, mail).code == 250
+    assert not gate.log.matching(re.compile("not put in place"))
+
+
 @pytest.mark.parametrize("change", ["address", "again", "port"])
 def test_bridge_that_changes(lab, wire, mail, box, change):
     """As when a port joins, whose address it may take: the rules follow."""
