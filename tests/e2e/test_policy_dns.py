@@ -378,11 +378,12 @@ def test_unknown_addresses_of_mx_hosts(lab, relay, act):
     """D is then none of them for sure, and any of them may be proved."""
     domain, zone = two_hosts(lab, own_server=True)
     zone.server.on[f"mx2.{domain}", "A"] = act
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     said = relay.domain(domain, "203.0.113.201")
-    # A server that drops questions is at times asked no others either.
-    while (act is drop and said.kind == "temporary"
-           and time.monotonic() < until):
+    # A server that drops questions is at times asked no others either: then
+    # it is the other host that is not known, or nothing is.
+    while (act is drop and time.monotonic() < until
+           and (said.kind == "temporary" or len(said.names) < 2)):
         said = relay.domain(domain, "203.0.113.201")
     assert said.kind == "level", said
     assert said.names == [f"mx1.{domain}", f"mx2.{domain}"]
