@@ -13,17 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHAINS       ((size_t)SOURCES_MAX * 2)
-#define MILLI        1000 /* of one connection */
-#define BURST_MS     (INT64_C(1000) * SOURCES_BURST_S)
-#define IPV6_NET_LEN 8 /* bytes that tell clients apart (RFC 6177) */
+#define CHAINS   ((size_t)SOURCES_MAX * 2)
+#define MILLI    1000 /* of one connection */
+#define BURST_MS (INT64_C(1000) * SOURCES_BURST_S)
 /* Of one relay: more than any limit, and all relays' fit their sum. */
 #define SESSIONS_MAX (1U << 24)
 
 struct source {
 	LIST_ENTRY(source) chain;
 	TAILQ_ENTRY(source) age;
-	struct address address; /* as of key_of; AF_UNSPEC: a free place */
+	struct address
+	    address; /* as of address_client; AF_UNSPEC: a free place */
 	uint32_t sessions[SOURCES_RELAYS_MAX];
 	uint32_t sessions_all;
 	int64_t level; /* thousandths of connections that it may open now */
@@ -64,18 +64,6 @@ sources_free(struct sources *sources)
 	free(sources);
 }
 
-static struct address
-key_of(const struct address *address)
-{
-	struct address key = *address;
-
-	key.port = 0;
-	key.scope = 0;
-	if (key.family == AF_INET6)
-		memset(key.ip + IPV6_NET_LEN, 0, sizeof(key.ip) - IPV6_NET_LEN);
-	return key;
-}
-
 /* The bytes past an IPv4 address are zero, and those of IPv6's key too. */
 static size_t
 chain_of(const struct sources *sources, const struct address *key)
@@ -104,7 +92,7 @@ find(const struct sources *sources, const struct address *key)
 static struct source *
 claim(struct sources *sources, const struct address *address)
 {
-	const struct address key = key_of(address);
+	const struct address key = address_client(address);
 	struct source *source;
 
 	if ((source = find(sources, &key)) != NULL) {
@@ -163,7 +151,7 @@ sources_take(struct sources *sources, const struct address *address,
 uint32_t
 sources_sessions(const struct sources *sources, const struct address *address)
 {
-	const struct address key = key_of(address);
+	const struct address key = address_client(address);
 	const struct source *source = find(sources, &key);
 
 	return source == NULL ? 0 : source->sessions_all;
@@ -183,7 +171,7 @@ void
 sources_told(struct sources *sources, const struct address *address,
     size_t relay, uint32_t sessions)
 {
-	const struct address key = key_of(address);
+	const struct address key = address_client(address);
 
 	/* Nothing is remembered of who has nothing. */
 	if (sessions == 0 && find(sources, &key) == NULL)

@@ -125,8 +125,8 @@ set_option(struct arguments *arguments, int ch)
 		return set_seconds(&arguments->request.timeout, "--timeout",
 		    optarg, PROBE_TIMEOUT_MAX);
 	case OPTION_LIMIT:
-		return set_seconds(&arguments->request.limit, "--limit",
-		    optarg, PROBE_LIMIT_MAX);
+		return set_seconds(&arguments->request.limit, "--limit", optarg,
+		    PROBE_LIMIT_MAX);
 	case '4':
 		return set_family(arguments, AF_INET);
 	case '6':

@@ -16,7 +16,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define MAPPED_BITS 96 /* of ::ffff:0:0/96 */
+#define MAPPED_BITS     96 /* of ::ffff:0:0/96 */
+#define IPV6_CLIENT_LEN 8 /* bytes of an address that tell clients apart */
 
 size_t
 address_ip_len(const struct address *address)
@@ -205,6 +206,19 @@ address_compare(const struct address *a, const struct address *b)
 	    (order = (int)a->family - (int)b->family) != 0)
 		return order;
 	return memcmp(a->ip, b->ip, sizeof(a->ip));
+}
+
+struct address
+address_client(const struct address *address)
+{
+	struct address client = *address;
+
+	client.port = 0;
+	client.scope = 0;
+	if (client.family == AF_INET6)
+		memset(client.ip + IPV6_CLIENT_LEN, 0,
+		    sizeof(client.ip) - IPV6_CLIENT_LEN);
+	return client;
 }
 
 bool

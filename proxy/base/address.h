@@ -49,6 +49,13 @@ const char *address_ip_text(const struct address *, char out[ADDRESS_TEXT_MAX]);
 const char *address_text(const struct address *, char out[ADDRESS_TEXT_MAX]);
 
 /*
+ * address_client returns who is counted as one client: the address without its
+ * port, but for IPv6 its network of 64 bits, since whoever has one address of
+ * it has all of them (RFC 6177).
+ */
+struct address address_client(const struct address *);
+
+/*
  * address_equal compares all of it; address_ip_equal neither ports nor
  * scopes, since a rule's text has none.
  */

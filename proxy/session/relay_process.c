@@ -22,6 +22,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/sandbox.h"
 #include "proxy/config.h"
+#include "proxy/session/clients.h"
 #include "proxy/session/endpoints.h"
 #include "proxy/session/gate_client.h"
 #include "proxy/session/hints.h"
@@ -34,7 +35,6 @@
 #include "proxy/tls/client.h"
 
 #define LISTENERS_MAX    8
-#define IPV6_CLIENT_LEN  8 /* bytes of an address that tell clients apart */
 #define ACCEPTS_PER_TURN 32 /* then sessions get their turn */
 #define ACCEPT_PAUSE_MS  500 /* while there are no descriptors */
 #define MALLOC_KEEPS     (4 << 20) /* bytes */
@@ -42,14 +42,6 @@
 #define POLICY_WAIT_S 45
 /* For a gate that has ended to be found so, and started again. */
 #define GATE_WAIT_S 2
-
-/* How many sessions a client has. */
-struct client {
-	RB_ENTRY(client) node;
-	struct address address; /* as of client_key */
-	uint32_t sessions;
-};
-RB_HEAD(clients, client);
 
 /* A session, to be found for the drain. */
 struct open {
@@ -67,7 +59,7 @@ struct relay {
 	struct event *listeners[LISTENERS_MAX]; /* own their fds */
 	size_t listener_count;
 	struct event *pause;
-	struct clients clients;
+	struct clients *clients;
 	struct opens opens;
 	uint32_t sessions;
 	bool is_ready;
@@ -81,12 +73,6 @@ struct relay {
 };
 
 static int
-client_compare(struct client *a, struct client *b)
-{
-	return address_compare(&a->address, &b->address);
-}
-
-static int
 open_compare(struct open *a, struct open *b)
 {
 	return a->session < b->session ? -1 : a->session > b->session;
@@ -94,8 +80,6 @@ open_compare(struct open *a, struct open *b)
 
 /* The analyzer loses sight of what a tree holds. */
 /* NOLINTBEGIN(clang-analyzer-unix.Malloc) */
-RB_PROTOTYPE(clients, client, node, client_compare)
-RB_GENERATE(clients, client, node, client_compare)
 RB_PROTOTYPE(opens, open, node, open_compare)
 RB_GENERATE(opens, open, node, open_compare)
 /* NOLINTEND(clang-analyzer-unix.Malloc) */
@@ -110,9 +94,10 @@ tell_gate_full(struct relay *relay)
 }
 
 static void
-tell_gate(struct relay *relay, const struct client *client)
+tell_gate(struct relay *relay, const struct address *client)
 {
-	gate_client_sessions(relay->gate, &client->address, client->sessions);
+	gate_client_sessions(
+	    relay->gate, client, clients_sessions(relay->clients, client));
 	tell_gate_full(relay);
 }
 
@@ -127,51 +112,11 @@ check_drained(struct relay *relay)
 	child_drained(relay->child);
 }
 
-/*
- * Whose session it is: the address's, but for IPv6 its network's, since whoever
- * has one address of a /64 has all of them (RFC 6177).
- */
-static struct address
-client_key(const struct address *address)
-{
-	struct address key = *address;
-
-	key.port = 0;
-	if (key.family == AF_INET6)
-		memset(key.ip + IPV6_CLIENT_LEN, 0,
-		    sizeof(key.ip) - IPV6_CLIENT_LEN);
-	return key;
-}
-
-/* Finds a client's count, making one; NULL: ENOMEM. */
-static struct client *
-client_of(struct relay *relay, const struct address *address)
-{
-	struct client key = {.address = client_key(address)}, *client;
-
-	client = RB_FIND(clients, &relay->clients, &key);
-	if (client == NULL && (client = calloc(1, sizeof(*client))) != NULL) {
-		client->address = key.address;
-		RB_INSERT(clients, &relay->clients, client);
-	}
-	return client;
-}
-
-static void
-client_release(struct relay *relay, struct client *client)
-{
-	if (client->sessions > 0)
-		return;
-	RB_REMOVE(clients, &relay->clients, client);
-	free(client);
-}
-
 static void
 on_session_end(
     void *arg, struct session *session, const struct address *address)
 {
 	struct relay *relay = arg;
-	struct client *client;
 	struct open key = {.session = session}, *open;
 
 	if ((open = RB_FIND(opens, &relay->opens, &key)) != NULL) {
@@ -179,11 +124,8 @@ on_session_end(
 		free(open);
 	}
 	relay->sessions--;
-	if ((client = client_of(relay, address)) != NULL) {
-		client->sessions--;
-		tell_gate(relay, client);
-		client_release(relay, client);
-	}
+	clients_end(relay->clients, address);
+	tell_gate(relay, address);
 	child_status(relay->child, relay->sessions);
 	check_drained(relay);
 }
@@ -207,28 +149,25 @@ static void
 start_session(struct relay *relay, int fd, const struct address *peer,
     const struct address *origin, unsigned depth)
 {
-	struct client *client;
 	struct open *open;
 
 	if ((open = calloc(1, sizeof(*open))) == NULL ||
-	    (client = client_of(relay, peer)) == NULL) {
+	    clients_begin(relay->clients, peer) == -1) {
 		free(open);
 		turn_away(fd, peer, "4.3.0", "out of memory");
 		return;
 	}
 	/* Counted first: the session may end before session_new returns. */
-	client->sessions++;
 	relay->sessions++;
-	tell_gate(relay, client);
+	tell_gate(relay, peer);
 	open->session = session_new(
 	    &relay->context, relay->settings, fd, peer, origin, depth);
 	if (open->session == NULL) {
 		log_warn("cannot start a session");
 		free(open);
 		relay->sessions--;
-		client->sessions--;
-		tell_gate(relay, client);
-		client_release(relay, client);
+		clients_end(relay->clients, peer);
+		tell_gate(relay, peer);
 		return;
 	}
 	/* NOLINTBEGIN(clang-analyzer-unix.Malloc): the trees have them */
@@ -241,9 +180,7 @@ static void
 take_connection(struct relay *relay, int fd, const struct address *peer)
 {
 	const struct config *config = relay->settings->config;
-	struct client *client;
 	struct address origin;
-	bool is_full;
 	unsigned depth;
 
 	if (origin_of(fd, config->mode == CONFIG_LOCAL, &origin) == -1) {
@@ -265,13 +202,8 @@ take_connection(struct relay *relay, int fd, const struct address *peer)
 		    fd, peer, "4.3.2", "too many sessions (limits.sessions)");
 		return;
 	}
-	if ((client = client_of(relay, peer)) == NULL) {
-		turn_away(fd, peer, "4.3.0", "out of memory");
-		return;
-	}
-	is_full = client->sessions >= config->limits.sessions_per_client;
-	client_release(relay, client);
-	if (is_full)
+	if (clients_sessions(relay->clients, peer) >=
+	    config->limits.sessions_per_client)
 		turn_away(fd, peer, "4.7.0",
 		    "too many sessions from this client "
 		    "(limits.sessions_per_client)");
@@ -471,19 +403,23 @@ on_gate_wait(evutil_socket_t fd, short what, void *arg)
 		child_want_gate(relay->child);
 }
 
+static void
+tell_client(void *arg, const struct address *client, uint32_t sessions)
+{
+	struct relay *relay = arg;
+
+	gate_client_sessions(relay->gate, client, sessions);
+}
+
 static int
 on_gate(void *arg, int fd)
 {
 	struct relay *relay = arg;
-	struct client *client;
 
-	if (gate_client_attach(relay->gate, fd) == -1) {
+	if (gate_client_attach(relay->gate, fd) == -1)
 		log_warn("cannot take up the channel to postern-gate");
-		return 0;
-	}
-	RB_FOREACH (client, clients, &relay->clients)
-		gate_client_sessions(
-		    relay->gate, &client->address, client->sessions);
+	else
+		clients_each(relay->clients, tell_client, relay);
 	return 0;
 }
 
@@ -615,7 +551,6 @@ main(void)
 	keep_freed_memory();
 	if ((relay.base = event_base_new()) == NULL)
 		fatalx("cannot make an event loop");
-	RB_INIT(&relay.clients);
 	RB_INIT(&relay.opens);
 	endpoints_init(&relay.endpoints);
 	context->base = relay.base;
@@ -636,6 +571,7 @@ main(void)
 		 relay.base, on_policy_lost, &relay)) == NULL ||
 	    (context->verdicts = verdict_cache_new()) == NULL ||
 	    (context->hints = hints_new()) == NULL ||
+	    (relay.clients = clients_new()) == NULL ||
 	    (relay.gate = gate_client_new(
 		 relay.base, &gate_handlers, &relay)) == NULL)
 		fatalx("out of memory");
